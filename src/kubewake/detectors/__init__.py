@@ -1,0 +1,160 @@
+"""Detections that Sigma cannot express: one module each, found by the `@detector` decorator.
+
+A detector is a deterministic function of the stubs it has seen, in event-time order: no clock, no input or output, no
+randomised hash. Its state can be saved and restored, and is bounded.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, ClassVar, Protocol, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.errors import StoreError
+from kubewake.finding import Severity
+from kubewake.observation import Stub
+from kubewake.rules.model import RuleInfo
+
+
+class Evidence(Struct, frozen=True, array_like=True):
+    """An earlier event that belongs to a detection: enough to name it in a finding."""
+
+    time: str
+    key: int
+    audit_id: str
+    file: str
+    line: int
+
+
+class Detection(Struct, frozen=True, kw_only=True):
+    """A detector says that something happened: the finding takes actor, target and time from `stub`.
+
+    `rule` is the id of one of the detector's `infos`. `evidence` are earlier events of the same matter, oldest first,
+    without `stub` itself. `values` are further story placeholders and go into the finding's `explain`.
+    """
+
+    rule: str
+    stub: Stub
+    evidence: tuple[Evidence, ...] = ()
+    values: dict[str, Any] = {}
+    severity: Severity | None = None
+    """Overrides the level of the rule where the evidence is stronger or weaker than usual."""
+
+
+class Detector(Protocol):
+    """What the engine asks of a detector. One instance serves one cluster."""
+
+    infos: ClassVar[tuple[RuleInfo, ...]]
+    """What it can say, one entry a rule id; the version of its state is `version`."""
+    version: ClassVar[int]
+    resources: ClassVar[frozenset[str] | None]
+    """Resources (plural, "" for non-resource requests) whose stubs it wants; None for all."""
+
+    def observe(self, stub: Stub) -> Iterable[Detection]:
+        """Look at the next stub in event-time order."""
+        ...
+
+    def snapshot(self) -> bytes:
+        """All state, as bytes for `restore`."""
+        ...
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot of the same version."""
+        ...
+
+
+D = TypeVar("D", bound=type[Any])
+_DETECTORS: dict[str, type[Any]] = {}
+
+
+def detector(*infos: RuleInfo, resources: Iterable[str] | None = None, version: int = 1) -> Callable[[D], D]:
+    """Register a detector class and what it can say.
+
+    `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`.
+    """
+
+    def register(cls: D) -> D:
+        cls.infos = infos
+        cls.resources = None if resources is None else frozenset(resources)
+        cls.version = version
+        for info in infos:
+            owner = _DETECTORS.setdefault(info.id, cls)
+            if owner.__module__ != cls.__module__:
+                raise ValueError(f"detector rule id {info.id!r} is claimed by {owner.__module__} and {cls.__module__}")
+        return cls
+
+    return register
+
+
+def _load() -> None:
+    for module in pkgutil.iter_modules(__path__):
+        importlib.import_module(f"{__name__}.{module.name}")
+
+
+def all_detectors() -> tuple[type[Detector], ...]:
+    """Every detector class of the package, in the order of its first rule id."""
+    _load()
+    return tuple(dict.fromkeys(_DETECTORS[rule] for rule in sorted(_DETECTORS)))
+
+
+def detector_infos() -> dict[str, RuleInfo]:
+    """What all detectors can say, by rule id, sorted."""
+    infos = (info for cls in all_detectors() for info in cls.infos)
+    return {info.id: info for info in sorted(infos, key=lambda info: info.id)}
+
+
+def evidence_of(stub: Stub) -> Evidence:
+    """The stub as evidence of a later detection."""
+    return Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line)
+
+
+class DetectorSet:
+    """One instance of every detector for one cluster, with stubs dispatched by resource."""
+
+    def __init__(self, classes: Iterable[type[Detector]] | None = None) -> None:
+        self._detectors: dict[str, Detector] = {}
+        for cls in all_detectors() if classes is None else classes:
+            self._detectors[f"{cls.infos[0].id}/{cls.version}"] = cls()
+        self._general = tuple(item for item in self._detectors.values() if item.resources is None)
+        self._by_resource: dict[str, tuple[Detector, ...]] = {}
+
+    @property
+    def infos(self) -> dict[str, RuleInfo]:
+        """What these detectors can say, by rule id."""
+        return {info.id: info for item in self._detectors.values() for info in item.infos}
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Pass the stub to every detector that wants its resource."""
+        resource = stub.resource
+        wanted = self._by_resource.get(resource)
+        if wanted is None:
+            wanted = tuple(
+                item for item in self._detectors.values() if item.resources is None or resource in item.resources
+            )
+            if wanted == self._general:
+                wanted = self._general
+            elif len(self._by_resource) < RESOURCES_MAX:
+                self._by_resource[resource] = wanted
+        for item in wanted:
+            yield from item.observe(stub)
+
+    def snapshot(self) -> bytes:
+        """State of all detectors, by first rule id and version."""
+        return msgspec.msgpack.encode({name: item.snapshot() for name, item in self._detectors.items()})
+
+    def restore(self, data: bytes) -> None:
+        """Take the state of every detector that the snapshot knows at its present version; others stay fresh."""
+        try:
+            states: Mapping[str, bytes] = msgspec.msgpack.decode(data, type=dict[str, bytes])
+        except msgspec.DecodeError as error:
+            raise StoreError(f"saved detector state cannot be read ({error}); delete the state to start afresh") from error
+        for name, state in states.items():
+            item = self._detectors.get(name)
+            if item is not None:
+                item.restore(state)
+
+
+RESOURCES_MAX = 1000
+"""Resource names whose dispatch is remembered; names come from the log, so the memory must have a bound."""
