@@ -20,6 +20,9 @@ Audience = Literal["everyone", "pedantic", "auditor"]
 Outcome = Literal["allowed", "denied", "failed"]
 State = Literal["new", "acknowledged", "closed", "false_positive"]
 
+MAX_EVIDENCE = 1_000
+"""Audit ids kept for one finding: a burst stays provable without one finding holding the whole log."""
+
 SEVERITIES: tuple[Severity, ...] = ("informational", "low", "medium", "high", "critical")
 SEVERITY_RANK: dict[str, int] = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 CONFIDENCES: tuple[Confidence, ...] = ("low", "medium", "high")
@@ -84,6 +87,8 @@ class Finding(Struct, kw_only=True):
     remediation: list[str] = []
     attack: Attack = field(default_factory=Attack)
     audit_ids: list[str] = []
+    """Evidence, at most `MAX_EVIDENCE` ids; `audit_ids_total` says how many there are."""
+    audit_ids_total: int = 0
     event_keys: list[str] = []
     locations: list[Location] = []
     incident: str | None = None
