@@ -1,11 +1,15 @@
 """From rule hits to findings: grouped per actor and place, one finding a window, growing under one id."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Evidence, evidence_of
 from kubewake.event import key_text
-from kubewake.finding import MAX_EVIDENCE, Actor, Finding, Location, Severity, Target, stable_id
+from kubewake.finding import MAX_EVIDENCE, SEVERITY_RANK, Actor, Finding, Location, Severity, Target, stable_id
 from kubewake.observation import Hit, Stub
 from kubewake.rules.model import RuleInfo, fill
 
@@ -13,6 +17,13 @@ MAX_OPEN_FINDINGS = 50_000
 """Findings that can still grow at once; beyond it the longest idle are closed early (they lose nothing but growth)."""
 
 MAX_LOCATIONS = 100
+
+
+class _Saved(Struct, array_like=True):
+    group: list[str | int | None]
+    finding: Finding
+    closes: str
+    requests: list[int]
 
 
 class _Group:
@@ -42,15 +53,24 @@ class FindingBook:
         for hit in stub.hits:
             info = self._infos.get(hit.rule)
             if info is not None:
-                found.append(self.add(info, hit, [stub]))
+                found.append(self.add(info, hit, stub))
         return found
 
-    def add(self, info: RuleInfo, hit: Hit, stubs: list[Stub], *, group: tuple[object, ...] | None = None) -> Finding:
+    def add(
+        self,
+        info: RuleInfo,
+        hit: Hit,
+        last: Stub,
+        *,
+        earlier: Sequence[Evidence] = (),
+        group: tuple[object, ...] | None = None,
+        severity: Severity | None = None,
+    ) -> Finding:
         """Count evidence for a rule: the group's open finding grows, or a new one opens.
 
-        `stubs` is never empty; correlations and detectors give several and their own `group`.
+        The finding takes actor, target and time from `last`; correlations and detectors name the `earlier` events of
+        the same matter and their own `group`. A `severity` above the finding's raises it.
         """
-        last = stubs[-1]
         key = (info.id, last.cluster, hit.suppressed_by, *(group if group is not None else group_of(info, hit, last)))
         entry = self._open.get(key)
         if entry is not None and last.time >= entry.closes:
@@ -60,10 +80,17 @@ class FindingBook:
             if len(self._open) >= MAX_OPEN_FINDINGS:
                 self._close(min(self._open, key=lambda k: self._open[k].finding.last_time))
                 self.closed_early += 1
-            finding = open_finding(info, hit, stubs[0], last, key)
-            entry = self._open[key] = _Group(finding, later(stubs[0].time, info.window_seconds))
-        for stub in stubs:
-            self._grow(entry, stub)
+            first = earlier[0] if earlier else evidence_of(last)
+            finding = open_finding(info, hit, first, last, key)
+            if severity is not None:
+                finding.severity = severity
+            entry = self._open[key] = _Group(finding, later(last.time, info.window_seconds))
+        elif severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
+            entry.finding.severity = severity
+        for evidence in earlier:
+            self._grow(entry, evidence, 1)
+        if self._grow(entry, evidence_of(last), last.count) and last.last_key != last.key:
+            self._grow(entry, Evidence(last.last_time, last.last_key, last.last_audit_id, last.file, last.line), 0)
         self._changed[entry.finding.id] = entry.finding
         return entry.finding
 
@@ -88,34 +115,39 @@ class FindingBook:
         self._closed.append(self._open.pop(key).finding)
 
     @staticmethod
-    def _grow(entry: _Group, stub: Stub) -> None:
-        request = stub.key >> 2
+    def _grow(entry: _Group, evidence: Evidence, count: int) -> bool:
+        """Add one piece of evidence that stands for `count` events; False where the request is in already."""
+        request = evidence.key >> 2
         finding = entry.finding
         if request in entry.requests:
-            return
-        finding.count += stub.count
-        finding.audit_ids_total += stub.count
-        finding.last_time = max(finding.last_time, stub.last_time)
+            return False
+        finding.count += count
+        finding.audit_ids_total += count
+        finding.time = min(finding.time, evidence.time)
+        finding.last_time = max(finding.last_time, evidence.time)
         if len(entry.requests) < MAX_EVIDENCE:
             entry.requests.add(request)
-            finding.audit_ids.append(stub.audit_id)
-            finding.event_keys.append(key_text(stub.key))
-            if stub.count > 1 and stub.last_audit_id != stub.audit_id:
-                finding.audit_ids.append(stub.last_audit_id)
-                finding.event_keys.append(key_text(stub.last_key))
-        if len(finding.locations) < MAX_LOCATIONS:
-            finding.locations.append(Location(stub.file, stub.line))
+            finding.audit_ids.append(evidence.audit_id)
+            finding.event_keys.append(key_text(evidence.key))
+        if len(finding.locations) < MAX_LOCATIONS and count:
+            finding.locations.append(Location(evidence.file, evidence.line))
+        return True
 
-    def state(self) -> list[tuple[tuple[object, ...], Finding, str, list[int]]]:
-        """What `restore` needs: every open group."""
-        return [(key, entry.finding, entry.closes, sorted(entry.requests)) for key, entry in self._open.items()]
+    def snapshot(self) -> bytes:
+        """Every open finding with what it needs to grow."""
+        return msgspec.msgpack.encode(
+            [
+                _Saved(list(key), entry.finding, entry.closes, sorted(entry.requests))
+                for key, entry in self._open.items()
+            ],
+        )
 
-    def restore(self, state: list[tuple[tuple[object, ...], Finding, str, list[int]]]) -> None:
-        """Go on from `state()`."""
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
         self._open.clear()
-        for key, finding, closes, requests in state:
-            entry = self._open[tuple(key)] = _Group(finding, closes)
-            entry.requests.update(requests)
+        for saved in msgspec.msgpack.decode(data, type=list[_Saved]):
+            entry = self._open[tuple(saved.group)] = _Group(saved.finding, saved.closes)
+            entry.requests.update(saved.requests)
 
 
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
@@ -125,7 +157,7 @@ def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 
-def open_finding(info: RuleInfo, hit: Hit, first: Stub, last: Stub, key: tuple[object, ...]) -> Finding:
+def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tuple[object, ...]) -> Finding:
     """A new finding without evidence yet."""
     words = {**words_of(last), **hit.values}
     severity: Severity = info.level

@@ -1,0 +1,6 @@
+"""The engine: events in, findings and incidents out; deterministic, with state that can be saved and restored."""
+
+from kubewake.engine.fold import Fold
+from kubewake.engine.read import Reader
+
+__all__ = ["Fold", "Reader"]

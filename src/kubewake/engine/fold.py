@@ -1,0 +1,191 @@
+"""The stateful half of the engine: observations in, findings and incidents out.
+
+A deterministic function of the stubs in event-time order: no clock, no input or output. One `ClusterFold` a cluster
+holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detector, DetectorSet
+from kubewake.engine.findings import FindingBook
+from kubewake.engine.order import LATENESS_SECONDS, Order
+from kubewake.errors import StoreError
+from kubewake.finding import Finding, Incident, InputSummary, Notice, ResultDocument, Summary, count_severities
+from kubewake.observation import Hit, Observation, Stub
+from kubewake.rules.model import RuleInfo
+from kubewake.rules.ruleset import RuleSet
+
+MAX_MALFORMED_KEPT = 100
+SNAPSHOT_VERSION = 1
+
+
+class _Saved(Struct):
+    version: int
+    order: bytes
+    findings: bytes
+    clusters: dict[str, dict[str, bytes]]
+    input: InputSummary
+
+
+class ClusterFold:
+    """Everything that is learnt about one cluster: windows, detectors."""
+
+    def __init__(self, rules: RuleSet, detectors: Iterable[type[Detector]] | None) -> None:
+        self._correlator = rules.new_correlator()
+        self._detectors = DetectorSet(detectors)
+
+    def observe(self, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]) -> list[Finding]:
+        """Pass one stub through every stateful part; returns the findings that it opened or grew."""
+        found = book.observe(stub) if stub.hits else []
+        if stub.hits:
+            for match in self._correlator.observe(stub):
+                info = infos.get(match.rule)
+                if info is not None:
+                    hit = Hit(match.rule, match.suppressed_by, match.values)
+                    found.append(book.add(info, hit, stub, earlier=match.evidence, group=match.group))
+        for detection in self._detectors.observe(stub):
+            info = infos.get(detection.rule)
+            if info is not None:
+                found.append(
+                    book.add(
+                        info,
+                        Hit(detection.rule, None, detection.values),
+                        detection.stub,
+                        earlier=detection.evidence,
+                        severity=detection.severity,
+                    ),
+                )
+        return found
+
+    def snapshot(self) -> dict[str, bytes]:
+        """State of each part, by name."""
+        return {"correlations": self._correlator.snapshot(), "detectors": self._detectors.snapshot()}
+
+    def restore(self, parts: dict[str, bytes]) -> None:
+        """Go on from `snapshot()`."""
+        self._correlator.restore(parts["correlations"])
+        self._detectors.restore(parts["detectors"])
+
+
+class Fold:
+    """One stream of observations, folded.
+
+    `absorb` takes observations in input order; `advance` returns what is new or has grown. In live use
+    `advance(flush=True)` passes on everything at once; without `flush`, stubs wait until nothing earlier can come
+    within `lateness_seconds`, which makes the result independent of how the input was cut into batches.
+    """
+
+    def __init__(
+        self,
+        rules: RuleSet,
+        detectors: Iterable[type[Detector]] | None = None,
+        *,
+        lateness_seconds: int = LATENESS_SECONDS,
+    ) -> None:
+        self._rules = rules
+        self._detectors = None if detectors is None else tuple(detectors)
+        self._order = Order(lateness_seconds)
+        self._clusters: dict[str, ClusterFold] = {}
+        self._infos = {**rules.infos, **DetectorSet(self._detectors).infos}
+        self._book = FindingBook(self._infos)
+        self._input = InputSummary()
+        self._files: dict[str, None] = {}
+
+    def absorb(self, observation: Observation) -> None:
+        """Take in what `read` made of one batch."""
+        summary = self._input
+        summary.events += observation.events
+        summary.bytes += observation.size_bytes
+        summary.partial += observation.partial
+        summary.skipped += observation.skipped
+        summary.malformed_total += observation.malformed_total
+        room = MAX_MALFORMED_KEPT - len(summary.malformed)
+        summary.malformed.extend(observation.malformed[:room])
+        self._files.setdefault(observation.file)
+        if observation.first_time and (summary.first_time is None or observation.first_time < summary.first_time):
+            summary.first_time = observation.first_time
+        if observation.last_time and (summary.last_time is None or observation.last_time > summary.last_time):
+            summary.last_time = observation.last_time
+        for cluster in observation.clusters:
+            if cluster not in summary.clusters:
+                summary.clusters = sorted([*summary.clusters, cluster])
+        self._order.put(observation)
+
+    def advance(self, *, flush: bool = False) -> list[Finding | Incident | Notice]:
+        """Pass on what is in order; returns new and grown findings, incidents and notices."""
+        for stub in self._order.take(flush=flush):
+            cluster = self._clusters.get(stub.cluster)
+            if cluster is None:
+                cluster = self._clusters[stub.cluster] = ClusterFold(self._rules, self._detectors)
+            cluster.observe(stub, self._book, self._infos)
+        return list(self._book.changed())
+
+    def closed(self) -> list[Finding]:
+        """Findings that can grow no more, handed over for good: the caller keeps them."""
+        return self._book.close_before(self._input.last_time or "")
+
+    def findings(self) -> Iterator[Finding]:
+        """Findings that may still grow."""
+        return self._book.open_findings()
+
+    def input(self) -> InputSummary:
+        """What was read so far."""
+        self._input.files = list(self._files)
+        self._input.duplicates = self._order.counts.duplicates
+        self._input.late = self._order.counts.late
+        return self._input
+
+    def document(self, closed: Iterable[Finding] = ()) -> ResultDocument:
+        """The result so far, with the findings that `closed()` has handed over before."""
+        findings = sorted([*closed, *self.findings()], key=lambda finding: (finding.time, finding.id))
+        shown = [finding for finding in findings if finding.suppressed_by is None]
+        return ResultDocument(
+            input=self.input(),
+            findings=findings,
+            summary=Summary(
+                findings=count_severities(shown),
+                incidents=count_severities([]),
+                suppressed=len(findings) - len(shown),
+                rules=len(self._infos),
+            ),
+        )
+
+    @property
+    def infos(self) -> dict[str, RuleInfo]:
+        """Every rule and detector that can report, by id."""
+        return self._infos
+
+    def snapshot(self) -> bytes:
+        """All state, to go on from after a restart."""
+        return msgspec.msgpack.encode(
+            _Saved(
+                version=SNAPSHOT_VERSION,
+                order=self._order.snapshot(),
+                findings=self._book.snapshot(),
+                clusters={name: cluster.snapshot() for name, cluster in sorted(self._clusters.items())},
+                input=self.input(),
+            ),
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot; raises StoreError where it cannot be read."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"saved engine state cannot be read ({error}); delete the state to start afresh") from error
+        if saved.version != SNAPSHOT_VERSION:
+            raise StoreError(
+                f"saved engine state has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
+                "delete the state to start afresh",
+            )
+        self._order.restore(saved.order)
+        self._book.restore(saved.findings)
+        self._clusters = {}
+        for name, parts in saved.clusters.items():
+            self._clusters[name] = ClusterFold(self._rules, self._detectors)
+            self._clusters[name].restore(parts)
+        self._input = saved.input
+        self._files = dict.fromkeys(saved.input.files)

@@ -1,0 +1,199 @@
+"""Putting stubs in event-time order, each request once.
+
+Audit logs are nearly, not fully, sorted: lines stand in the order in which requests ended, webhooks retry, exports come
+late. Stubs wait here until nothing earlier can come within the allowed lateness.
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.engine.findings import later
+from kubewake.engine.read import UNOWNED
+from kubewake.observation import Observation, Stub
+
+LATENESS_SECONDS = 30
+"""Recorded logs are up to 2.1 s out of order by stage timestamp; API servers hold webhook batches for up to 30 s."""
+
+MAX_GENERATION_KEYS = 4_000_000
+"""Keys kept for recognising duplicates in one generation (about 250 MB at the very worst); two generations are kept."""
+
+MAX_STARTED = 100_000
+"""Long-running requests remembered from their start to their end."""
+
+_STARTED, _RECEIVED = 1, 2
+
+
+class OrderCounts(Struct):
+    """What ordering came across."""
+
+    duplicates: int = 0
+    late: int = 0
+
+
+class _Saved(Struct):
+    committed: str
+    latest: str
+    generations: list[bytes]
+    generation_ends: str
+    started: list[tuple[int, tuple[str, ...]]]
+    waiting: list[Stub]
+    counts: OrderCounts
+
+
+class Order:
+    """A reorder buffer with duplicate recognition. `take` gives stubs in event-time order."""
+
+    def __init__(self, lateness_seconds: int = LATENESS_SECONDS) -> None:
+        self._lateness_seconds = lateness_seconds
+        self._minutes: dict[str, list[Stub]] = {}
+        self._committed = ""
+        self._latest = ""
+        self._generations: deque[set[int]] = deque([set()])
+        self._generation_ends = ""
+        self._received: dict[int, Stub] = {}
+        self._started: dict[int, tuple[str, ...]] = {}
+        self.counts = OrderCounts()
+
+    def put(self, observation: Observation) -> None:
+        """Take in an observation; duplicates are counted and taken back out of their stubs."""
+        stubs = observation.stubs
+        self._drop_duplicates(observation.keys, observation.owners, stubs)
+        for stub in stubs:
+            if not stub.count:
+                continue
+            if stub.key & 3 == _RECEIVED:
+                if not any(self._is_answered(stub.key >> 2, generation) for generation in self._generations):
+                    self._received[stub.key >> 2] = stub
+                continue
+            minute = stub.time[:16]
+            if minute <= self._committed:
+                self.counts.late += stub.count
+            self._minutes.setdefault(minute, []).append(stub)
+        self._latest = max(self._latest, observation.last_time)
+
+    def take(self, *, flush: bool = False) -> list[Stub]:
+        """Stubs that nothing earlier can precede any more, in order; all of them with `flush`."""
+        if not self._latest:
+            return []
+        watermark = later(self._latest, -self._lateness_seconds)
+        taken: list[Stub] = []
+        ready = sorted(minute for minute in self._minutes if flush or minute < watermark[:16])
+        for stub in self._unanswered(watermark, everything=flush and not ready):
+            self._minutes.setdefault(stub.time[:16], []).append(stub)
+            if stub.time[:16] not in ready:
+                ready.append(stub.time[:16])
+        for minute in sorted(ready):
+            stubs = merge(self._minutes.pop(minute))
+            stubs.sort(key=lambda stub: (stub.time, stub.key))
+            taken.extend(stub for stub in stubs if not self._is_completion(stub))
+        if ready and not flush:
+            self._committed = max(self._committed, max(ready))
+        return taken
+
+    @property
+    def waiting(self) -> int:
+        """Stubs that wait for the watermark."""
+        return sum(map(len, self._minutes.values())) + len(self._received)
+
+    def snapshot(self) -> bytes:
+        """What is needed to go on: recent keys, started requests, counts. Stubs still waiting are included."""
+        return msgspec.msgpack.encode(
+            _Saved(
+                committed=self._committed,
+                latest=self._latest,
+                generations=[array("Q", sorted(generation)).tobytes() for generation in self._generations],
+                generation_ends=self._generation_ends,
+                started=sorted(self._started.items()),
+                waiting=[*self._received.values(), *(stub for stubs in self._minutes.values() for stub in stubs)],
+                counts=self.counts,
+            ),
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._committed, self._latest = saved.committed, saved.latest
+        self._generation_ends = saved.generation_ends
+        self._generations = deque(set(array("Q", keys)) for keys in saved.generations)
+        self._started = dict(saved.started)
+        self._minutes, self._received = {}, {}
+        for stub in saved.waiting:
+            if stub.key & 3 == _RECEIVED:
+                self._received[stub.key >> 2] = stub
+            else:
+                self._minutes.setdefault(stub.time[:16], []).append(stub)
+        self.counts = saved.counts
+
+    @staticmethod
+    def _is_answered(request: int, keys: set[int]) -> bool:
+        return not keys.isdisjoint((request << 2, request << 2 | _STARTED, request << 2 | 3))
+
+    def _unanswered(self, watermark: str, *, everything: bool) -> list[Stub]:
+        """Requests that were received and never answered: judged on what was received, once it is late enough."""
+        if not self._received:
+            return []
+        unanswered = [stub for stub in self._received.values() if everything or stub.time < watermark]
+        for stub in unanswered:
+            del self._received[stub.key >> 2]
+        return unanswered
+
+    def _is_completion(self, stub: Stub) -> bool:
+        """Whether the request was already judged at its start, with the same result."""
+        request, stage = stub.key >> 2, stub.key & 3
+        if stage == _STARTED:
+            if len(self._started) >= MAX_STARTED:
+                self._started.pop(next(iter(self._started)))
+            self._started[request] = tuple(hit.rule for hit in stub.hits)
+            return False
+        started = self._started.pop(request, None) if stub.hits and self._started else None
+        return started is not None and {hit.rule for hit in stub.hits} <= set(started)
+
+    def _drop_duplicates(self, keys: "array[int]", owners: "array[int]", stubs: list[Stub]) -> None:
+        if self._latest > self._generation_ends or len(self._generations[0]) > MAX_GENERATION_KEYS:
+            self._generation_ends = later(self._latest, self._lateness_seconds) if self._latest else ""
+            self._generations.appendleft(set())
+            while len(self._generations) > 2:
+                self._generations.pop()
+        fresh = set(keys)
+        current = self._generations[0]
+        if len(fresh) != len(keys) or not all(generation.isdisjoint(fresh) for generation in self._generations):
+            self._take_back(keys, owners, stubs)
+        if self._received:
+            for request in list(self._received):
+                if self._is_answered(request, fresh):
+                    del self._received[request]
+        current |= fresh
+
+    def _take_back(self, keys: "array[int]", owners: "array[int]", stubs: list[Stub]) -> None:
+        seen: set[int] = set()
+        for key, owner in zip(keys, owners, strict=True):
+            if key in seen or any(key in generation for generation in self._generations):
+                self.counts.duplicates += 1
+                if owner != UNOWNED:
+                    stubs[owner].count -= 1
+            seen.add(key)
+
+
+def merge(stubs: Iterable[Stub]) -> list[Stub]:
+    """Ordinary stubs of one behaviour and minute become one, whatever chunks they came in."""
+    single: list[Stub] = []
+    by_behaviour: dict[tuple[str, int], Stub] = {}
+    for stub in stubs:
+        if not stub.behaviour:
+            single.append(stub)
+            continue
+        known = by_behaviour.get((stub.cluster, stub.behaviour))
+        if known is None:
+            by_behaviour[stub.cluster, stub.behaviour] = stub
+            continue
+        first, other = (known, stub) if (known.time, known.key) <= (stub.time, stub.key) else (stub, known)
+        first.count += other.count
+        if (other.last_time, other.last_key) > (first.last_time, first.last_key):
+            first.last_time, first.last_key = other.last_time, other.last_key
+            first.last_audit_id = other.last_audit_id
+        by_behaviour[stub.cluster, stub.behaviour] = first
+    return [*single, *by_behaviour.values()]
