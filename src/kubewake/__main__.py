@@ -1,0 +1,50 @@
+"""Entry point: `kubewake` and `python -m kubewake`."""
+
+import os
+import sys
+
+from kubewake import __version__
+from kubewake.cli import overview
+from kubewake.errors import ExitCode, KubewakeError
+
+INTERRUPTED = 130
+"""What shells expect after Ctrl-C: 128 plus the signal's number."""
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    arguments = sys.argv[1:]
+    if arguments in ([], ["--help"], ["-h"], ["help"]):
+        print(overview())  # noqa: T201  # the overview is the output
+        raise SystemExit(ExitCode.CLEAN)
+    if arguments in (["--version"], ["-V"]):
+        print(__version__)  # noqa: T201  # as above
+        raise SystemExit(ExitCode.CLEAN)
+    raise SystemExit(run(arguments))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command; errors meant for people become one line on stderr."""
+    from cyclopts import CycloptsError  # noqa: PLC0415  # `--help` must not pay for it
+
+    from kubewake.cli.app import build  # noqa: PLC0415  # as above
+
+    try:
+        result = build()(arguments, exit_on_error=False, result_action="return_value")
+    except CycloptsError:
+        return ExitCode.USAGE
+    except KubewakeError as error:
+        sys.stderr.write(f"kubewake: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        sys.stderr.write("kubewake: interrupted\n")
+        return INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong, and the interpreter must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.CLEAN
+    return int(result) if isinstance(result, int) else ExitCode.CLEAN
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""`-o jsonl`: one JSON object a line, each with a `type`, as things happen; also the view of a finished document."""
+
+from typing import IO, Any
+
+import msgspec
+
+from kubewake.event import Malformed
+from kubewake.finding import Finding, Incident, InputSummary, Notice, ResultDocument, Summary
+from kubewake.reports import Style, report
+
+
+class LineWriter:
+    """Writes findings, incidents, notices and malformed input as lines.
+
+    What was printed before is printed again only as its growth: the same id, `audit_ids_added`, and what changed.
+    """
+
+    def __init__(self, out: IO[str]) -> None:
+        self._out = out
+        self._printed: dict[str, int] = {}
+
+    def write(self, item: Finding | Incident | Notice | Malformed) -> None:
+        """One line for what is new or has grown."""
+        if isinstance(item, Malformed):
+            self._line("malformed", msgspec.to_builtins(item))
+            return
+        if isinstance(item, Notice):
+            self._line("notice", msgspec.to_builtins(item))
+            return
+        kind = "finding" if isinstance(item, Finding) else "incident"
+        printed = self._printed.get(item.id)
+        self._printed[item.id] = len(item.audit_ids)
+        if printed is None:
+            self._line(kind, msgspec.to_builtins(item))
+            return
+        growth: dict[str, Any] = {
+            "id": item.id,
+            "severity": item.severity,
+            "last_time": item.last_time,
+            "audit_ids_added": item.audit_ids[printed:],
+        }
+        if isinstance(item, Finding):
+            growth["count"] = item.count
+        else:
+            growth |= {"score": item.score, "state": item.state, "story": item.story, "findings": item.findings}
+        self._line(kind, growth)
+
+    def forget(self, finding_id: str) -> None:
+        """A closed finding grows no more."""
+        self._printed.pop(finding_id, None)
+
+    def summary(self, source: InputSummary, summary: Summary) -> None:
+        """The last line."""
+        self._line("summary", {"input": msgspec.to_builtins(source), **msgspec.to_builtins(summary)})
+
+    def _line(self, kind: str, values: dict[str, Any]) -> None:
+        self._out.write(msgspec.json.encode({"type": kind, **values}).decode() + "\n")
+
+
+@report("jsonl", "one JSON object a line, as findings happen")
+def render(document: ResultDocument, out: IO[str], style: Style) -> None:  # noqa: ARG001  # reports share one signature
+    """Write a finished document as lines."""
+    writer = LineWriter(out)
+    for malformed in document.input.malformed:
+        writer.write(malformed)
+    for finding in document.findings:
+        writer.write(finding)
+    for incident in document.incidents:
+        writer.write(incident)
+    for notice in document.notices:
+        writer.write(notice)
+    writer.summary(document.input, document.summary)
