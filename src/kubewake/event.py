@@ -115,6 +115,8 @@ class Batch(Struct):
     size_bytes: int = 0
     skipped: int = 0
     """Well-formed records that are no Kubernetes audit events (other log categories): counted, not malformed."""
+    skipped_reasons: dict[str, int] = {}
+    """`skipped` by reason (a small fixed set of constants)."""
     cluster: str = ""
     """The cluster of events whose envelope names none."""
     cursor: Any = None

@@ -1,0 +1,203 @@
+"""One record of input to its outcomes: recognises the format, walks into what lies inside, explains what fails."""
+
+from collections import Counter
+from typing import Any
+
+from msgspec import Struct
+
+from kubewake.event import AuditEvent, Batch, Malformed
+from kubewake.formats.coercion import enveloped
+from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
+from kubewake.formats.native import decode_block
+
+_DEEPEST_NESTING = 6
+"""Envelopes inside envelopes (Firehose in Kinesis in CloudWatch in EKS is four)."""
+_LONGEST_PREFIX_BYTES = 512
+"""A log prefix (node name, syslog header, container runtime stamp) before the JSON of a line."""
+_SHOWN_BYTES = 40
+
+
+class Reading(Struct):
+    """What came out of a piece of input so far."""
+
+    file: str
+    fast: bool = False
+    """Records are known to be native: typed decoding first."""
+    events: list[AuditEvent] = []
+    lines: list[int] = []
+    malformed: list[Malformed] = []
+    skipped: Counter[str] = Counter()
+    formats: Counter[str] = Counter()
+
+    def batch(self, size_bytes: int, cluster: str) -> Batch:
+        """As a batch."""
+        return Batch(
+            file=self.file,
+            events=self.events,
+            lines=self.lines,
+            malformed=self.malformed,
+            size_bytes=size_bytes,
+            skipped=self.skipped.total(),
+            skipped_reasons=dict(self.skipped),
+            cluster=cluster,
+        )
+
+    def reject(self, line: int, reason: str) -> None:
+        """Note a malformed record."""
+        self.malformed.append(Malformed(self.file, line, reason))
+
+    def read_line(self, data: bytes, line: int) -> None:
+        """Read one line of text, or one document, that starts at `line`."""
+        data = data.strip()
+        if not data:
+            return
+        sound = decode_block(data) if self.fast and data[:1] == b"{" else None
+        if sound is not None:
+            self.events += sound
+            self.lines.append(line)
+            self.formats["native"] += 1
+            return
+        try:
+            content = parse(data)
+        except ValueError as error:
+            self._read_prefixed(data, line, str(error))
+            return
+        self.read_content(content, line)
+
+    def _read_prefixed(self, data: bytes, line: int, reason: str) -> None:
+        """A line that is no JSON from its start: perhaps behind a prefix, as `oc adm node-logs` writes it."""
+        start = data.find(b"{", 1, _LONGEST_PREFIX_BYTES)
+        if start > 0 and data[:1] != b"{":
+            try:
+                content = parse(data[start:])
+            except ValueError as error:
+                reason = str(error)
+            else:
+                self.read_content(content, line)
+                return
+        self.reject(line, explain(data, reason))
+
+    def read_content(self, content: Any, line: int, inner: Inner | None = None, depth: int = 0) -> None:
+        """Read decoded JSON: an object, or a list of them."""
+        if depth > _DEEPEST_NESTING:
+            self.reject(line, f"more than {_DEEPEST_NESTING} envelopes inside each other")
+        elif isinstance(content, dict):
+            self._read_record(content, line, inner or Inner(None), depth)
+        elif isinstance(content, list):
+            wrong = 0
+            for item in content:
+                if isinstance(item, dict):
+                    self._read_record(item, line, inner or Inner(None), depth)
+                elif isinstance(item, str) and item.lstrip()[:1] == "{":
+                    self._read_inner(Inner(item), line, inner or Inner(None), depth)
+                else:
+                    wrong += 1
+            if wrong:
+                self.reject(line, f"a JSON array with {wrong} items that are no objects ({kind_of(content[0])} first)")
+        else:
+            self.reject(line, f"JSON, but {kind_of(content)} and not an object")
+
+    def _read_record(self, record: Record, line: int, outer: Inner, depth: int) -> None:
+        known = recognise(record)
+        if known is None:
+            self.reject(line, f"a JSON object that is no audit event: {guess(record)}")
+            return
+        self.formats[known.name] += 1
+        for outcome in known.read(record):
+            self._take(outcome, line, outer, depth)
+
+    def _take(self, outcome: Outcome, line: int, outer: Inner, depth: int) -> None:
+        if isinstance(outcome, Inner):
+            self._read_inner(outcome, line, outer, depth)
+        elif isinstance(outcome, Skip):
+            self.skipped[outcome.reason] += 1
+        elif isinstance(outcome, Reject):
+            self.reject(line, outcome.reason)
+        else:
+            self.events.append(enveloped(outcome, cluster=outer.cluster, envelope=outer.envelope))
+            self.lines.append(line)
+
+    def _read_inner(self, inner: Inner, line: int, outer: Inner, depth: int) -> None:
+        merged = Inner(
+            None, cluster=inner.cluster or outer.cluster, envelope={**outer.envelope, **inner.envelope}
+        )
+        content = inner.content
+        if isinstance(content, str | bytes):
+            data = content.encode(errors="replace") if isinstance(content, str) else content
+            sound = decode_block(data)
+            if sound is not None:
+                self._take(sound[0], line, merged, depth)
+                return
+            try:
+                content = parse(data)
+            except ValueError as error:
+                if inner.text_means is not None and not _is_cut_event(data):
+                    self.skipped[inner.text_means] += 1
+                else:
+                    self.reject(line, explain(data, str(error)))
+                return
+            if inner.text_means is not None and not isinstance(content, dict | list):
+                self.skipped[inner.text_means] += 1
+                return
+        self.read_content(content, line, merged, depth + 1)
+
+
+def _is_cut_event(data: bytes) -> bool:
+    """Whether text that is no JSON began as an audit event: losing one is a fault, a log line of another kind is not."""
+    start = data[:200]
+    return start.lstrip()[:1] == b"{" and (b"audit.k8s.io" in start or b"auditID" in start)
+
+
+def kind_of(value: Any) -> str:
+    """What kind of JSON value it is, in words."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "true or false"
+    if isinstance(value, int | float):
+        return "a number"
+    return {str: "text", list: "an array"}.get(type(value), "an object")
+
+
+def explain(data: bytes, reason: str) -> str:
+    """Why bytes are no JSON object, in words that name what they look like."""
+    if data.rstrip().endswith(b"[Truncated...]"):
+        return "an event cut off by CloudWatch ([Truncated...]): its message was longer than 256 KiB"
+    head = data[:_SHOWN_BYTES]
+    if b"\0" in data[:4096]:
+        return "binary data (NUL bytes), no JSON"
+    try:
+        shown = ascii(head.decode())
+    except UnicodeDecodeError as error:
+        if error.start < len(head) - 3:
+            return f"not UTF-8 text, no JSON: {head!r}"
+        shown = ascii(head.decode(errors="replace"))
+    if "nested too deeply" in reason or "recursion" in reason:
+        return "nested too deeply to be an audit event"
+    if data[:1] not in (b"{", b"["):
+        return f"text, no JSON: {shown}"
+    if "truncated" in reason:
+        return f"JSON that breaks off before its end: {shown}"
+    return f"{reason.removeprefix('JSON is malformed: ')}, in {shown}"
+
+
+def guess(record: Record) -> str:
+    """What an object that no format knows looks like, and what to do with it."""
+    kind, version = record.get("kind"), record.get("apiVersion")
+    if kind == "Policy":
+        return "an audit policy: give it to the policy commands instead"
+    if kind == "Event" or version == "events.k8s.io/v1":
+        return "a Kubernetes event (kubectl get events), which says what happened to objects and not who asked for it"
+    if isinstance(kind, str) and isinstance(version, str):
+        return f"a Kubernetes object ({version[:40]} {kind[:40]}): is this a manifest?"
+    keys = ", ".join(ascii(key[:30]) for key in list(record)[:6])
+    return f"no format knows an object with the keys {keys}" if record else "an empty object"
+
+
+def read_lines(data: bytes, file: str, first_line: int, *, fast: bool) -> Reading:
+    """Read a block of whole lines one by one; `fast` when they are known to be native."""
+    reading = Reading(file, fast=fast)
+    for offset, line in enumerate(data.split(b"\n")):
+        if line:
+            reading.read_line(line, first_line + offset)
+    return reading
