@@ -14,13 +14,24 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and leave with its exit code."""
     arguments = sys.argv[1:]
+    try:
+        raise SystemExit(answer(arguments))
+    except BrokenPipeError:
+        # The reader of our output has gone (`| head`): nothing is wrong, and the interpreter must not complain at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(ExitCode.CLEAN) from None
+
+
+def answer(arguments: list[str]) -> int:
+    """The exit code; the overview and the version come without importing any command."""
     if arguments in ([], ["--help"], ["-h"], ["help"]):
-        print(overview())  # noqa: T201  # the overview is the output
-        raise SystemExit(ExitCode.CLEAN)
+        sys.stdout.write(overview() + "\n")
+        sys.stdout.flush()
+        return ExitCode.CLEAN
     if arguments in (["--version"], ["-V"]):
-        print(__version__)  # noqa: T201  # as above
-        raise SystemExit(ExitCode.CLEAN)
-    raise SystemExit(run(arguments))
+        sys.stdout.write(f"{__version__}\n")
+        return ExitCode.CLEAN
+    return run(arguments)
 
 
 def run(arguments: list[str]) -> int:
@@ -39,10 +50,6 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("kubewake: interrupted\n")
         return INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output has gone (`| head`): nothing is wrong, and the interpreter must not complain at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.CLEAN
     return int(result) if isinstance(result, int) else ExitCode.CLEAN
 
 

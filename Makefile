@@ -1,0 +1,77 @@
+# `make demo` and `make test` need only Python 3.11 or newer and make; everything else is installed into this folder.
+PYTHON ?= python3
+UV := .tools/bin/uv
+BIN := .venv/bin
+RECORDINGS ?= ../shared/recordings
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-dev demo test check format lint types imports docs docs-check mutate fuzz bench bench-latency eval clean
+
+help: ## what each target does
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
+
+$(UV):
+	$(PYTHON) -m venv .tools
+	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
+
+.venv/.runtime: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --frozen --inexact --no-dev
+	@touch $@
+
+.venv/.dev: $(UV) pyproject.toml uv.lock
+	$(UV) sync --quiet --frozen --inexact --group dev
+	@touch .venv/.runtime $@
+
+.venv/.bench: .venv/.dev
+	$(UV) sync --quiet --frozen --inexact --group dev --group bench
+	@touch $@
+
+setup: .venv/.runtime ## install kubewake into .venv
+setup-dev: .venv/.dev ## and what its developers need
+
+demo: .venv/.runtime ## watch a real attack being detected
+	$(BIN)/kubewake demo
+
+test: .venv/.dev ## run the tests
+	$(BIN)/pytest -q -n 2 --dist loadgroup
+
+check: .venv/.dev lint types imports docs-check test ## everything that CI runs
+
+format: .venv/.dev ## put the code in its standard form
+	$(BIN)/ruff format src tests bench
+	$(BIN)/ruff check --fix src tests bench
+
+lint: .venv/.dev
+	$(BIN)/ruff format --check src tests bench
+	$(BIN)/ruff check src tests bench
+	$(BIN)/kubewake rules lint
+
+types: .venv/.dev
+	$(BIN)/mypy
+
+imports: .venv/.dev
+	$(BIN)/lint-imports
+
+docs: .venv/.dev ## write the generated pages
+	$(BIN)/python -m bench.docs write
+
+docs-check: .venv/.dev
+	$(BIN)/python -m bench.docs check
+
+mutate: .venv/.dev ## delete each condition of each rule and see a test fail
+	$(BIN)/python -m kubewake.rules.mutation
+
+fuzz: .venv/.dev ## 200,000 hostile inputs through the formats
+	$(BIN)/python -m tests.fuzz.formats --inputs 200000
+
+bench: .venv/.dev ## throughput, as ratios in one run (needs RECORDINGS, some minutes)
+	$(BIN)/python -m bench.throughput --recordings $(RECORDINGS)
+
+bench-latency: .venv/.dev ## from POST to printed finding at 5,000 events a second
+	$(BIN)/python -m bench.latency
+
+eval: .venv/.bench ## detection quality on labelled recordings (needs RECORDINGS, some minutes)
+	$(BIN)/python -m bench.evaluation --recordings $(RECORDINGS)
+
+clean: ## remove what the targets made
+	rm -rf .venv .tools build dist
