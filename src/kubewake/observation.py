@@ -88,6 +88,21 @@ class Stub(Struct, array_like=True, kw_only=True):
     only those that apply to this event. Plain JSON values."""
 
 
+class Evidence(Struct, frozen=True, array_like=True):
+    """An event that belongs to a correlation or detection: enough to name it in a finding."""
+
+    time: str
+    key: int
+    audit_id: str
+    file: str
+    line: int
+
+
+def evidence_of(stub: Stub) -> Evidence:
+    """The stub as evidence of a later detection."""
+    return Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line)
+
+
 class Observation(Struct, kw_only=True):
     """What one batch came to. Ordinary events are in `stubs` too, aggregated per behaviour and event-time bucket.
 

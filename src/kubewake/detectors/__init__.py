@@ -14,18 +14,8 @@ from msgspec import Struct
 
 from kubewake.errors import StoreError
 from kubewake.finding import Severity
-from kubewake.observation import Stub
+from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo
-
-
-class Evidence(Struct, frozen=True, array_like=True):
-    """An earlier event that belongs to a detection: enough to name it in a finding."""
-
-    time: str
-    key: int
-    audit_id: str
-    file: str
-    line: int
 
 
 class Detection(Struct, frozen=True, kw_only=True):
@@ -65,6 +55,17 @@ class Detector(Protocol):
         ...
 
 
+__all__ = [
+    "Detection",
+    "Detector",
+    "DetectorSet",
+    "Evidence",
+    "all_detectors",
+    "detector",
+    "detector_infos",
+    "evidence_of",
+]
+
 D = TypeVar("D", bound=type[Any])
 _DETECTORS: dict[str, type[Any]] = {}
 
@@ -103,11 +104,6 @@ def detector_infos() -> dict[str, RuleInfo]:
     """What all detectors can say, by rule id, sorted."""
     infos = (info for cls in all_detectors() for info in cls.infos)
     return {info.id: info for info in sorted(infos, key=lambda info: info.id)}
-
-
-def evidence_of(stub: Stub) -> Evidence:
-    """The stub as evidence of a later detection."""
-    return Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line)
 
 
 class DetectorSet:

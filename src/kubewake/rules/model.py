@@ -1,0 +1,107 @@
+"""What is known about a rule apart from its condition."""
+
+import re
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from msgspec import Struct, field
+
+from kubewake.finding import Attack, Audience, Confidence, Severity
+
+Needs = Literal["Metadata", "Request", "RequestResponse"]
+
+NEEDS: tuple[Needs, ...] = ("Metadata", "Request", "RequestResponse")
+
+NATS: dict[str, float] = {"critical": 6.0, "high": 4.0, "medium": 2.0, "low": 0.7, "informational": 0.0}
+"""Evidence that a hit of a rule of this severity adds to a campaign, in nats (docs/detection: precision classes)."""
+
+TACTICS = (
+    "reconnaissance",
+    "initial-access",
+    "execution",
+    "persistence",
+    "privilege-escalation",
+    "defense-evasion",
+    "credential-access",
+    "discovery",
+    "lateral-movement",
+    "collection",
+    "command-and-control",
+    "exfiltration",
+    "impact",
+)
+"""ATT&CK tactic slugs in the order of the kill chain; also the folders of the built-in pack."""
+
+
+class RuleInfo(Struct, frozen=True, kw_only=True):
+    """The card of one rule or Python detector: everything that a finding, a page or a coverage table shows of it."""
+
+    id: str
+    title: str
+    level: Severity = "medium"
+    description: str = ""
+    attack: Attack = field(default_factory=Attack)
+    falsepositives: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
+    covers: tuple[str, ...] = ()
+    cves: tuple[str, ...] = ()
+    confidence: Confidence = "medium"
+    audience: Audience = "everyone"
+    needs: Needs = "Metadata"
+    story: str = ""
+    remediation: tuple[str, ...] = ()
+    group_by: tuple[str, ...] = ()
+    """Fields that a finding's events share; empty means actor, impersonated user, source, client and namespace."""
+    window_seconds: int = 3600
+    """Repeats of one group inside this time count into one finding."""
+    always: bool = False
+    """A finding opens an incident alone."""
+    affected: str = ""
+    """Versions that a vulnerability affects, in words; empty for rules that are about no vulnerability."""
+    version: int = 1
+    """Goes up when the rule changes so much that its findings are other findings."""
+    kind: Literal["event", "correlation", "detector"] = "event"
+    tactic: str = ""
+    uuid: str = ""
+    author: str = ""
+    date: str = ""
+    modified: str = ""
+    status: str = ""
+    tags: tuple[str, ...] = ()
+    file: str = ""
+    line: int = 0
+
+    @property
+    def nats(self) -> float:
+        """The evidence weight of one hit."""
+        return NATS[self.level]
+
+
+_PLACEHOLDER = re.compile(r"\{([A-Za-z][^{}\s]*)\}")
+
+
+def placeholders(text: str) -> tuple[str, ...]:
+    """The field names in braces of a story or remediation."""
+    return tuple(_PLACEHOLDER.findall(text))
+
+
+def words_needed(info: RuleInfo) -> tuple[str, ...]:
+    """Every field that the story, the remediation and the grouping of a rule name, in order, once."""
+    names = [name for text in (info.story, *info.remediation) for name in placeholders(text)]
+    return tuple(dict.fromkeys([*names, *info.group_by]))
+
+
+def spell(value: Any) -> str:
+    """A field's value in a sentence."""
+    if value is None or value in ("", [], ()):
+        return "(unknown)"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(dict.fromkeys(spell(item) for item in value))
+    return str(value)
+
+
+def fill(text: str, words: Mapping[str, Any]) -> str:
+    """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)"."""
+    return _PLACEHOLDER.sub(lambda found: spell(words.get(found[1])), text)
