@@ -53,23 +53,29 @@ def are_sound(events: Sequence[AuditEvent]) -> bool:
     )
 
 
-def decode_block(data: bytes) -> list[AuditEvent] | None:
-    """The events of a block of whole lines, one a line; None unless each line is a sound native event.
+def _is_one_value_a_line(data: bytes, values: int) -> bool:
+    """Whether `values` JSON objects in `data` stand one a line.
 
-    The counts prove that no line holds two values and none spans lines: a raw line break cannot stand inside a JSON
-    string, so `}` LF `{` stands only between two values of neighbouring lines.
+    A raw line break cannot stand inside a JSON string, and `}` LF `{` not inside a value: so it stands only between two
+    values. Looking up line breaks costs a seventh of counting them, because `bytes.find` of one byte is memchr.
     """
+    find, breaks, position = data.find, 0, 0
+    while position := find(b"\n", position) + 1:
+        if data[position - 2 : position + 1] != b"}\n{":
+            break
+        breaks += 1
+    if position == 0 or position == len(data):
+        return breaks == values - 1
+    return data.count(b"}\r\n{") == values - 1 and data.count(b"\n") == values - (not data.endswith(b"\n"))
+
+
+def decode_block(data: bytes) -> list[AuditEvent] | None:
+    """The events of a block of whole lines, one a line; None unless each line is a sound native event."""
     try:
         events = _decode_lines(data)
     except UNDECODABLE:
         return None
-    between = len(events) - 1
-    breaks = data.count(b"\n")
-    if between < 0 or breaks - between not in (0, 1) or (breaks > between) != data.endswith(b"\n"):
-        return None
-    if data.count(b"}\n{") != between and data.count(b"}\r\n{") != between:
-        return None
-    return events if are_sound(events) else None
+    return events if events and _is_one_value_a_line(data, len(events)) and are_sound(events) else None
 
 
 def decode_list(data: bytes) -> list[AuditEvent] | None:
