@@ -4,7 +4,7 @@ The names and types here are the output contract (`kubewake.result/1`): stable, 
 Times are RFC 3339 UTC with microseconds.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Literal
 
 import xxhash
@@ -186,8 +186,8 @@ class ResultDocument(Struct, kw_only=True):
 
     schema: str = SCHEMA
     input: InputSummary = field(default_factory=InputSummary)
-    findings: list[Finding] = []
-    incidents: list[Incident] = []
+    findings: Collection[Finding] = ()
+    incidents: Collection[Incident] = ()
     notices: list[Notice] = []
     summary: Summary = field(default_factory=Summary)
 

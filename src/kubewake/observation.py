@@ -6,7 +6,6 @@ Stubs are the only thing that crosses from the stateless half of the engine to t
 processes), so they encode to msgpack.
 """
 
-from array import array
 from typing import Any
 
 from msgspec import Struct
@@ -106,14 +105,14 @@ def evidence_of(stub: Stub) -> Evidence:
 class Observation(Struct, kw_only=True):
     """What one batch came to. Ordinary events are in `stubs` too, aggregated per behaviour and event-time bucket.
 
-    `keys[i]` is the key of the i-th event of the batch and `owners[i]` the index of the stub that counts it, so that
-    `fold` can take back a duplicate that it finds in another batch.
+    `keys` is an array("Q"): the key of each event; `owners` an array("I"): the index of the stub that counts it, so
+    that `fold` can take back a duplicate that it finds in another batch.
     """
 
     file: str
     stubs: list[Stub]
-    keys: array[int]
-    owners: array[int]
+    keys: bytes = b""
+    owners: bytes = b""
     events: int = 0
     size_bytes: int = 0
     malformed: list[Malformed] = []

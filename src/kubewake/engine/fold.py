@@ -4,7 +4,7 @@ A deterministic function of the stubs in event-time order: no clock, no input or
 holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -13,13 +13,15 @@ from kubewake.detectors import Detector, DetectorSet
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.errors import StoreError
-from kubewake.finding import Finding, Incident, InputSummary, Notice, ResultDocument, Summary, count_severities
+from kubewake.finding import SEVERITIES, Finding, Incident, InputSummary, Notice, ResultDocument, Summary, count_severities
 from kubewake.observation import Hit, Observation, Stub
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
 
 MAX_MALFORMED_KEPT = 100
 SNAPSHOT_VERSION = 1
+END_OF_TIME = "9999-99"
+"""After every timestamp, readable or not."""
 
 
 class _Saved(Struct):
@@ -138,17 +140,26 @@ class Fold:
         self._input.late = self._order.counts.late
         return self._input
 
-    def document(self, closed: Iterable[Finding] = ()) -> ResultDocument:
-        """The result so far, with the findings that `closed()` has handed over before."""
-        findings = sorted([*closed, *self.findings()], key=lambda finding: (finding.time, finding.id))
-        shown = [finding for finding in findings if finding.suppressed_by is None]
+    def finish(self) -> list[Finding]:
+        """Hand over every finding that is still open: the input has ended."""
+        return self._book.close_before(END_OF_TIME)
+
+    def document(self, findings: Collection[Finding]) -> ResultDocument:
+        """The result, with all findings handed over so far by `closed()` and `finish()`."""
+        counts: dict[str, int] = dict.fromkeys(SEVERITIES, 0)
+        suppressed = 0
+        for finding in findings:
+            if finding.suppressed_by is None:
+                counts[finding.severity] += 1
+            else:
+                suppressed += 1
         return ResultDocument(
             input=self.input(),
             findings=findings,
             summary=Summary(
-                findings=count_severities(shown),
+                findings=counts,
                 incidents=count_severities([]),
-                suppressed=len(findings) - len(shown),
+                suppressed=suppressed,
                 rules=len(self._infos),
             ),
         )

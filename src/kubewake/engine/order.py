@@ -61,7 +61,7 @@ class Order:
     def put(self, observation: Observation) -> None:
         """Take in an observation; duplicates are counted and taken back out of their stubs."""
         stubs = observation.stubs
-        self._drop_duplicates(observation.keys, observation.owners, stubs)
+        self._drop_duplicates(array("Q", observation.keys), array("I", observation.owners), stubs)
         for stub in stubs:
             if not stub.count:
                 continue

@@ -6,6 +6,7 @@ work, so any process may read any batch.
 """
 
 from array import array
+from collections.abc import Iterable
 
 import xxhash
 
@@ -38,7 +39,7 @@ NO_EXTRA: dict[str, list[str]] = {}
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
-    __slots__ = ("certain", "code", "epoch", "ignored", "minute", "owner", "rules", "single", "stub")
+    __slots__ = ("certain", "code", "epoch", "ignored", "minute", "number", "owner", "rules", "single", "stub")
 
     def __init__(
         self,
@@ -56,38 +57,69 @@ class Behaviour:
         self.rules = rules
         self.epoch = -1
         self.minute = ""
+        self.number = 0
         self.stub: Stub | None = None
         self.owner = 0
 
 
 class Reader:
-    """Reads batches with one set of rules and one context; keeps caches, no state."""
+    """Reads batches with one set of rules and one context; keeps caches, no state.
 
-    def __init__(self, rules: RuleSet, context: Context) -> None:
+    Events with a time before `since` or from `until` on (RFC 3339 UTC microseconds, "" for no limit) are passed over.
+    """
+
+    def __init__(self, rules: RuleSet, context: Context, *, since: str = "", until: str = "") -> None:
         self._rules = rules
+        self._since = since
+        self._until = until
         self._context = context
         self._behaviours: dict[tuple[object, ...], Behaviour] = {}
         self._epoch = 0
 
-    def read(self, batch: Batch) -> Observation:
-        """Judge every event of the batch once."""
+    def read(self, batches: Iterable[Batch]) -> Observation:
+        """Judge every event of the batches (of one file) once; ordinary events aggregate over all of them."""
         if len(self._behaviours) > MAX_BEHAVIOURS:
             self._behaviours.clear()
         self._epoch += 1
+        observation = Observation(file="", stubs=[])
+        keys, owners = array("Q"), array("I")
+        open_stubs: dict[tuple[int, str], int] = {}
+        for batch in batches:
+            observation.file = batch.file
+            observation.size_bytes += batch.size_bytes
+            observation.skipped += batch.skipped
+            if batch.malformed:
+                observation.malformed = observation.malformed + batch.malformed
+                observation.malformed_total += len(batch.malformed)
+            self._read_batch(batch, observation, open_stubs, keys, owners)
+            observation.cursor = batch.cursor
+        observation.events = len(keys)
+        observation.keys, observation.owners = keys.tobytes(), owners.tobytes()
+        return observation
+
+    def _read_batch(
+        self,
+        batch: Batch,
+        observation: Observation,
+        open_stubs: dict[tuple[int, str], int],
+        keys: "array[int]",
+        owners: "array[int]",
+    ) -> None:
         epoch = self._epoch
         behaviours = self._behaviours
+        since, until = self._since, self._until
         digest = xxhash.xxh3_64_intdigest
-        stubs: list[Stub] = []
-        open_stubs: dict[tuple[int, str], int] = {}
-        keys = array("Q")
-        owners = array("I")
+        stubs = observation.stubs
         add_key = keys.append
         add_owner = owners.append
         file, lines, default_cluster = batch.file, batch.lines, batch.cluster
-        partial = 0
-        clusters: set[str] = set()
-        first_time = last_time = ""
+        first_time, last_time = observation.first_time, observation.last_time
         for index, event in enumerate(batch.events):
+            stage = event.stage
+            received = event.request_received_timestamp
+            time = event.stage_timestamp or received or ""
+            if time < since or (until and time >= until):
+                continue
             user = event.user
             ref = event.object_ref
             status = event.response_status
@@ -100,10 +132,7 @@ class Reader:
                 identity = (username, groups, credential[0] if credential else None)
             else:
                 username = identity = None
-            stage = event.stage
             request_uri = event.request_uri
-            received = event.request_received_timestamp
-            time = event.stage_timestamp or received or ""
             if ref is not None:
                 subject = (ref.resource, ref.subresource, ref.api_group, ref.namespace)
             else:
@@ -127,10 +156,11 @@ class Reader:
             text = f"{cluster}\0{event.audit_id}\0{received or time}\0{username}\0{request_uri}"
             behaviour = behaviours.get(behaviour_key)
             if event.unknown:
-                partial += 1
+                observation.partial += 1
             if behaviour is None or event.envelope:
                 behaviour = self._learn(event, cluster)
-                clusters.add(cluster)
+                if cluster not in observation.clusters:
+                    observation.clusters += (cluster,)
                 if not event.envelope:
                     behaviours[behaviour_key] = behaviour
             key = (digest(text) & ~3) | behaviour.code
@@ -155,7 +185,7 @@ class Reader:
                     stub = behaviour.stub
                     add_owner(behaviour.owner)
                 else:
-                    number = digest(repr(behaviour_key))
+                    number = behaviour.number = behaviour.number or digest(repr(behaviour_key))
                     owner = open_stubs.get((number, minute), -1)
                     behaviour.epoch, behaviour.minute = epoch, minute
                     if owner < 0:
@@ -192,22 +222,7 @@ class Reader:
                 continue
             add_owner(len(stubs))
             stubs.append(make_stub(event, facts, file, lines[index], hits))
-        return Observation(
-            file=file,
-            stubs=stubs,
-            keys=keys,
-            owners=owners,
-            events=len(batch.events),
-            size_bytes=batch.size_bytes,
-            malformed=batch.malformed,
-            malformed_total=len(batch.malformed),
-            partial=partial,
-            skipped=batch.skipped,
-            first_time=first_time,
-            last_time=last_time,
-            clusters=tuple(sorted(clusters)),
-            cursor=batch.cursor,
-        )
+        observation.first_time, observation.last_time = first_time, last_time
 
     def _learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""

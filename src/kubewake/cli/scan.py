@@ -1,0 +1,206 @@
+"""`kubewake scan`: find attacks in audit logs."""
+
+import os
+import sys
+from pathlib import Path
+from typing import IO, Annotated, Literal
+
+from cyclopts import Group, Parameter
+
+from kubewake.errors import ExitCode, InputError, SettingsError
+from kubewake.finding import (
+    AUDIENCES,
+    SEVERITY_RANK,
+    Audience,
+    Finding,
+    Incident,
+    Notice,
+    ResultDocument,
+    Severity,
+)
+
+WHAT = Group("What to look at", sort_key=1)
+HOW = Group("What to detect", sort_key=2)
+OUTPUT = Group("What to print", sort_key=3)
+
+DEFAULT_FAIL_ON: Severity = "high"
+
+
+def scan(
+    paths: Annotated[list[str], Parameter(help="Files, directories, globs, or - for standard input.", negative=())],
+    /,
+    *,
+    output: Annotated[str | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
+    since: Annotated[str, Parameter(group=WHAT)] = "",
+    until: Annotated[str, Parameter(group=WHAT)] = "",
+    namespace: Annotated[list[str], Parameter(name=["--namespace", "-n"], group=WHAT, negative=())] = [],  # noqa: B006
+    user: Annotated[list[str], Parameter(group=WHAT, negative=())] = [],  # noqa: B006  # cyclopts copies it
+    cluster: Annotated[str, Parameter(group=WHAT)] = "",
+    rule: Annotated[list[str], Parameter(group=HOW, negative=())] = [],  # noqa: B006
+    rules: Annotated[list[Path], Parameter(group=HOW, negative=())] = [],  # noqa: B006
+    intelligence: Annotated[Path | None, Parameter(group=HOW)] = None,
+    min_severity: Annotated[Severity, Parameter(group=OUTPUT)] = "informational",
+    audience: Annotated[Audience | None, Parameter(group=OUTPUT)] = None,
+    fail_on: Annotated[Severity | Literal["never"], Parameter(group=OUTPUT)] = DEFAULT_FAIL_ON,
+    out: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
+    strict: Annotated[bool, Parameter(group=WHAT, negative="")] = False,
+    jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=HOW)] = 0,
+    quiet: Annotated[bool, Parameter(name=["--quiet", "-q"], group=OUTPUT, negative="")] = False,
+) -> int:
+    """Find attacks in audit logs.
+
+    Reads Kubernetes audit events in any envelope (native, EventList, EKS, GKE, AKS, OpenShift, …), plain, gzip or
+    zstd, and reports what they show. The exit code is 1 when something at or above --fail-on was found.
+
+    Parameters
+    ----------
+    output
+        Output format: table, json, jsonl, … Default: table on a terminal, jsonl otherwise.
+    since
+        Only events from this time on: RFC 3339, a date, or an age such as 6h or 2d.
+    until
+        Only events before this time.
+    namespace
+        Only findings in this namespace; repeat for several.
+    user
+        Only findings about this user; repeat for several.
+    cluster
+        Name of the cluster for events whose envelope names none.
+    rule
+        Only this rule; repeat for several.
+    rules
+        A folder or file of Sigma rules and filters of your own, beside the built-in pack; repeat for several.
+    intelligence
+        A folder with your threat lists and, optionally, mmdb files.
+    min_severity
+        Leave out findings below this severity.
+    audience
+        Whom to show findings for: everyone, pedantic (hunters too), auditor (all). Default: everyone in a table, all
+        in machine formats.
+    fail_on
+        Exit with 1 when a finding for everyone, or an incident, has this severity or a higher one; "never" for 0.
+    out
+        Write to this file instead of standard output.
+    strict
+        Exit with 11 when any input could not be read.
+    jobs
+        Processes to read with; 0 for as many as pay off.
+    quiet
+        No progress bar.
+    """
+    from kubewake.cli.moments import moment
+    from kubewake.cli.progress import Progress
+    from kubewake.pipeline.detection import Knowledge
+    from kubewake.pipeline.scan import default_workers
+    from kubewake.pipeline.scan import scan as run_scan
+    from kubewake.reports import Style, default_audience, find
+    from kubewake.reports.jsonl import LineWriter
+    from kubewake.sources.files import FileSource
+
+    name = output or ("table" if out is None and sys.stdout.isatty() else "jsonl")
+    report = find(name)
+    source = FileSource(paths, cluster=cluster)
+    size_bytes = source.size_bytes()
+    knowledge = Knowledge(rule_paths=tuple(rules), only_rules=tuple(rule), intelligence=intelligence)
+    wanted = Selection(tuple(namespace), tuple(user), min_severity)
+    shown_audience = audience or default_audience(name)
+    stream = open_output(out)
+    writer = LineWriter(stream) if name == "jsonl" else None
+
+    def print_changes(items: list[Finding | Incident | Notice]) -> None:
+        assert writer is not None
+        for item in items:
+            if not isinstance(item, Finding) or wanted.shows(item, shown_audience):
+                writer.write(item)
+        stream.flush()
+
+    with Progress(size_bytes, hidden=quiet or not sys.stderr.isatty()) as progress:
+        document = run_scan(
+            source.chunks(),
+            knowledge,
+            workers=jobs or default_workers(size_bytes),
+            since=moment(since),
+            until=moment(until),
+            on_change=print_changes if writer is not None else None,
+            on_progress=progress.advance,
+        )
+    if not document.input.events and not document.input.malformed_total and not document.input.skipped:
+        raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
+    document = wanted.narrow(document, shown_audience)
+    if writer is not None:
+        writer.summary(document.input, document.summary)
+    else:
+        style = Style(width=terminal_width(), color=colored(stream), audience=shown_audience)
+        report.render(document, stream, style)
+    stream.flush()
+    if out is not None:
+        stream.close()
+    return exit_code(document, fail_on, strict=strict)
+
+
+class Selection:
+    """What the person asked to see."""
+
+    def __init__(self, namespaces: tuple[str, ...], users: tuple[str, ...], min_severity: Severity) -> None:
+        self._namespaces = frozenset(namespaces)
+        self._users = frozenset(users)
+        self._rank = SEVERITY_RANK[min_severity]
+
+    def shows(self, finding: Finding, audience: Audience | None) -> bool:
+        """Whether the finding was asked for."""
+        if SEVERITY_RANK[finding.severity] < self._rank:
+            return False
+        if audience is not None and AUDIENCES.index(finding.audience) > AUDIENCES.index(audience):
+            return False
+        if self._namespaces and finding.target.namespace not in self._namespaces:
+            return False
+        return not self._users or bool({finding.actor.name, finding.actor.impersonating} & self._users)
+
+    def narrow(self, document: ResultDocument, audience: Audience | None) -> ResultDocument:
+        """The document with only what was asked for; the audience is the report's to apply where it names counts."""
+        if not self._namespaces and not self._users and not self._rank and audience != "everyone":
+            return document
+        document.findings = [finding for finding in document.findings if self.shows(finding, None)]
+        return document
+
+
+def exit_code(document: ResultDocument, fail_on: str, *, strict: bool) -> int:
+    """What to answer to the shell."""
+    source = document.input
+    if strict and source.malformed_total:
+        return ExitCode.UNREADABLE_INPUT
+    if not source.events and not source.skipped:
+        return ExitCode.NO_INPUT
+    if fail_on == "never":
+        return ExitCode.CLEAN
+    bar = SEVERITY_RANK[fail_on]
+    loud = any(
+        SEVERITY_RANK[finding.severity] >= bar and finding.audience == "everyone" and finding.suppressed_by is None
+        for finding in document.findings
+    )
+    if loud or any(SEVERITY_RANK[incident.severity] >= bar for incident in document.incidents):
+        return ExitCode.FINDINGS
+    return ExitCode.CLEAN
+
+
+def open_output(path: Path | None) -> IO[str]:
+    """Standard output, or the file to write to."""
+    if path is None:
+        return sys.stdout
+    try:
+        return path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise SettingsError(f"--out {path}: cannot be written ({error.strerror}); choose another path") from error
+
+
+def terminal_width() -> int:
+    """Columns of the terminal; COLUMNS wins, 100 where there is none."""
+    try:
+        return int(os.environ.get("COLUMNS") or os.get_terminal_size().columns)
+    except (OSError, ValueError):
+        return 100
+
+
+def colored(stream: IO[str]) -> bool:
+    """Whether to use colour: a terminal, and no NO_COLOR (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR")

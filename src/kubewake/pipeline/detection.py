@@ -1,0 +1,25 @@
+"""What every run needs before the first event: rules, lists, the context of facts; loadable again in a worker."""
+
+from pathlib import Path
+
+from msgspec import Struct
+
+from kubewake.facts import Context
+from kubewake.rules.ruleset import RuleSet
+
+
+class Knowledge(Struct, frozen=True, kw_only=True):
+    """What to detect with. Small and picklable, so that worker processes can load the same."""
+
+    rule_paths: tuple[Path, ...] = ()
+    only_rules: tuple[str, ...] = ()
+    intelligence: Path | None = None
+    builtin: bool = True
+
+    def load(self) -> tuple[RuleSet, Context]:
+        """The rules and the context; raises RuleError or SettingsError."""
+        from kubewake.intelligence import load_context
+        from kubewake.rules.pack import load_rules
+
+        rules = load_rules(self.rule_paths, builtin=self.builtin, only=self.only_rules)
+        return rules, load_context(self.intelligence)
