@@ -1,0 +1,1 @@
+"""Evaluation and throughput, reproducible by one command each."""
