@@ -53,10 +53,10 @@ imports: .venv/.dev
 	$(BIN)/lint-imports
 
 docs: .venv/.dev ## write the generated pages
-	$(BIN)/python -m bench.docs write
+	$(BIN)/python docs/generate.py
 
 docs-check: .venv/.dev
-	$(BIN)/python -m bench.docs check
+	$(BIN)/python docs/generate.py --check
 
 mutate: .venv/.dev ## delete each condition of each rule and see a test fail
 	$(BIN)/python -m kubewake.rules.mutation

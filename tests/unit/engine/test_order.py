@@ -1,0 +1,129 @@
+import msgspec
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubewake.engine.order import Order, merge
+from kubewake.observation import Hit, Observation, Stub
+from tests.unit.engine.stubs import observation, second, stub
+
+
+def taken(chunks: list[Observation], lateness: int = 30) -> list[Stub]:
+    order = Order(lateness)
+    result: list[Stub] = []
+    for chunk in chunks:
+        order.put(msgspec.convert(msgspec.to_builtins(chunk), Observation))
+        result += order.take()
+    return [*result, *order.take(flush=True)]
+
+
+class TestTake:
+    def test_puts_stubs_in_event_time_order(self):
+        stubs = [stub(1, second(5)), stub(2, second(3)), stub(3, second(4))]
+
+        assert [2, 3, 1] == [item.key >> 2 for item in taken([observation(*stubs)])]
+
+    def test_holds_back_what_could_still_be_preceded(self):
+        order = Order(30)
+        order.put(observation(stub(1, second(59)), stub(2, second(80))))
+
+        assert [] == order.take()
+
+        order.put(observation(stub(3, second(91))))
+
+        assert [1] == [item.key >> 2 for item in order.take()]
+
+    def test_counts_what_comes_after_its_minute_was_passed_on_and_still_gives_it(self):
+        order = Order(30)
+        order.put(observation(stub(1, second(0)), stub(2, second(200))))
+        order.take()
+        order.put(observation(stub(3, second(1))))
+
+        assert [3, 2] == [item.key >> 2 for item in order.take(flush=True)]
+        assert order.counts.late == 1
+
+    @given(
+        seconds=st.lists(st.floats(0, 600), min_size=1, max_size=40),
+        cuts=st.lists(st.integers(0, 40), max_size=6),
+        shifts=st.lists(st.floats(-20, 20), min_size=40, max_size=40),
+    )
+    def test_does_not_depend_on_how_the_input_was_cut(self, seconds, cuts, shifts):
+        arrival = sorted(range(len(seconds)), key=lambda i: seconds[i] + shifts[i % 40] / 2)
+        stubs = [stub(i + 1, second(seconds[i]), behaviour=i % 3) for i in arrival]
+        edges = sorted({0, len(stubs), *(cut for cut in cuts if cut < len(stubs))})
+        chunks = [observation(*stubs[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+
+        whole, cut = taken([observation(*stubs)]), taken(chunks)
+
+        assert [(s.time, s.key, s.count, s.last_key) for s in whole] == [
+            (s.time, s.key, s.count, s.last_key) for s in cut
+        ]
+
+
+class TestDuplicates:
+    def test_a_repeated_event_is_dropped_and_counted_within_and_between_batches(self):
+        order = Order(30)
+        order.put(observation(stub(1, second(1)), stub(1, second(1))))
+        order.put(observation(stub(1, second(1)), stub(2, second(2))))
+
+        assert [1, 2] == [item.key >> 2 for item in order.take(flush=True)]
+        assert order.counts.duplicates == 2
+
+    def test_an_ordinary_duplicate_is_taken_out_of_its_count(self):
+        order = Order(30)
+        order.put(observation(stub(1, second(1), behaviour=7)))
+        many = stub(2, second(2), behaviour=7, count=2)
+        repeated = observation(many)
+        from array import array
+
+        repeated.keys = array("Q", [2 << 2, 1 << 2]).tobytes()
+        repeated.owners = array("I", [0, 0]).tobytes()
+        order.put(repeated)
+
+        assert [2] == [item.count for item in order.take(flush=True)]
+
+    def test_recognised_after_a_restart(self):
+        order = Order(30)
+        order.put(observation(stub(1, second(1))))
+        order.take(flush=True)
+        restored = Order(30)
+        restored.restore(order.snapshot())
+        restored.put(observation(stub(1, second(1))))
+
+        assert [] == restored.take(flush=True)
+        assert restored.counts.duplicates == 1
+
+
+class TestStages:
+    def test_a_long_request_is_judged_once(self):
+        started = stub(1, second(1), hits=(Hit("pod-exec"),))
+        started.key |= 1
+        ended = stub(1, second(9), hits=(Hit("pod-exec"),))
+
+        assert [started.key] == [item.key for item in taken([observation(started), observation(ended)])]
+
+    def test_the_end_is_judged_when_it_shows_more_than_the_start(self):
+        started = stub(1, second(1), hits=(Hit("pod-exec"),))
+        started.key |= 1
+        ended = stub(1, second(9), hits=(Hit("pod-exec"), Hit("other")))
+
+        assert 2 == len(taken([observation(started), observation(ended)]))
+
+    def test_a_received_request_counts_only_when_no_answer_comes(self):
+        received = stub(1, second(1), hits=(Hit("x"),))
+        received.key |= 2
+        other = stub(2, second(1), hits=(Hit("x"),))
+        other.key |= 2
+        answered = stub(1, second(2))
+
+        keys = [item.key for item in taken([observation(received, other), observation(answered), observation(stub(9, second(200)))])]
+
+        assert [other.key, answered.key, 9 << 2] == keys
+
+
+def test_merge_keeps_the_earliest_as_evidence_and_the_latest_as_end():
+    parts = [stub(1, second(5), behaviour=7, count=2), stub(2, second(3), behaviour=7), stub(3, second(4))]
+
+    merged = {item.key >> 2: item for item in merge(parts)}
+
+    assert {2, 3} == set(merged)
+    assert (3, second(5)) == (merged[2].count, merged[2].last_time)
