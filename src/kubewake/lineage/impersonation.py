@@ -1,0 +1,40 @@
+"""L10: a request made in another identity's name."""
+
+from collections.abc import Iterable
+
+from kubewake.lineage.link import Coverage, Link, LinkInfo, link_kind
+from kubewake.lineage.reference import refer
+from kubewake.lineage.session import Session, identity_entity
+from kubewake.lineage.state import State
+from kubewake.observation import Stub
+
+
+@link_kind(
+    LinkInfo("L10", "real identity acts as another", "user and impersonatedUser of the same event", "Metadata", 1.0),
+)
+class Impersonation:
+    """Stateless: both identities stand in the event."""
+
+    def __init__(self, _state: State) -> None:
+        self.coverage = Coverage()
+
+    def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
+        """The identity that this request borrowed."""
+        if not stub.impersonated:
+            return ()
+        self.coverage.eligible += 1
+        self.coverage.covered += 1
+        return [
+            Link(
+                id="L10",
+                cause=session.number,
+                effect=session.number,
+                strength=1.0,
+                scope="request",
+                text=f"{stub.user} acted in the name of {stub.impersonated}",
+                source=identity_entity(stub.user),
+                target=identity_entity(stub.impersonated, "impersonated"),
+                effect_ref=refer(stub, session.number),
+                seconds=now,
+            ),
+        ]

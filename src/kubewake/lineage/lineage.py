@@ -1,0 +1,235 @@
+"""Follows causes through the stream: stubs in event-time order in, links out."""
+
+import importlib
+import pkgutil
+from collections.abc import Iterable
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.errors import StoreError
+from kubewake.lineage.ledger import Cause
+from kubewake.lineage.link import LINKS, Coverage, Link, LinkKind, Observer, link_number
+from kubewake.lineage.moment import seconds_of
+from kubewake.lineage.reference import EventRef, refer
+from kubewake.lineage.session import (
+    BURST_GAP_SECONDS,
+    MAX_HABITS,
+    MAX_RECENT,
+    ROUTINE_AGE_SECONDS,
+    ROUTINE_TIMES,
+    WARM_UP_SECONDS,
+    Habit,
+    Identity,
+    Session,
+    session_number,
+)
+from kubewake.lineage.state import Place, State
+from kubewake.observation import Stub
+
+SNAPSHOT_VERSION = 1
+MAX_KNOWN_BEHAVIOURS = 50_000
+"""Behaviours whose session and habit are remembered to save work; the memory starts anew when full."""
+
+
+class _Saved(Struct):
+    version: int
+    start: float
+    now: float
+    sessions: list[Session]
+    identities: dict[str, Identity]
+    held: list[int]
+    places: dict[str, Place]
+    ledgers: dict[str, list[tuple[str, list[Cause]]]]
+    evicted: dict[str, int]
+    coverage: dict[str, Coverage]
+
+
+def all_links() -> dict[str, type[LinkKind]]:
+    """Every kind of link, in the order of its number."""
+    package = importlib.import_module(__package__)
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return dict(sorted(LINKS.items(), key=lambda item: link_number(item[0])))
+
+
+def observers(kinds: Iterable[LinkKind], method: str) -> tuple[Observer, ...]:
+    """The bound methods of this name, of the kinds that have it."""
+    return tuple(getattr(kind, method) for kind in kinds if hasattr(kind, method))
+
+
+class Lineage:
+    """The links of one cluster. After `observe`, `session`, `routine` and `now` tell of the stub just seen."""
+
+    def __init__(self, disabled: frozenset[str] = frozenset()) -> None:
+        self.state = State()
+        self.sessions = self.state.sessions
+        self.kinds: dict[str, LinkKind] = {
+            name: kind(self.state) for name, kind in all_links().items() if name not in disabled
+        }
+        self._births = observers(self.kinds.values(), "birth")
+        self._uses = observers(self.kinds.values(), "use")
+        self._targets: dict[tuple[str, str], tuple[Observer, ...]] = {}
+        for kind in self.kinds.values():
+            for target in sorted(kind.targets):
+                self._targets[target] = (*self._targets.get(target, ()), *observers([kind], "record"))
+        self._known: dict[int, tuple[Session, Habit]] = {}
+        self._start = 0.0
+        self.now = 0.0
+        self.session: Session | None = None
+        self.routine = False
+
+    def observe(self, stub: Stub) -> list[Link]:
+        """Take in the next stub; returns the links that end in it or that its session is born with."""
+        now = seconds_of(stub.time)
+        now = max(now, self.now)
+        self.now = now
+        if not self._start:
+            self._start = now
+        born = False
+        known = self._known.get(stub.behaviour) if stub.behaviour else None
+        if known is not None:
+            session, habit = known
+        else:
+            session, born = self._session(stub, now)
+            habit = self._habit(session, stub, now)
+            if stub.behaviour:
+                if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
+                    self._known.clear()
+                self._known[stub.behaviour] = (session, habit)
+        if now - session.last_seconds > BURST_GAP_SECONDS:
+            session.burst_seconds = now
+        session.last_seconds = now
+        session.requests += stub.count
+        routine = habit.count >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
+        habit.count += stub.count
+        self.session = session
+        self.routine = routine
+        if (not routine or not stub.behaviour) and session.kind != "control-plane":
+            remember(session, refer(stub, session.number, routine=routine))
+        links: list[Link] = []
+        target = (stub.resource, stub.subresource)
+        if target in self._targets:
+            for record in self._targets[target]:
+                links.extend(record(stub, session, now))
+        if born:
+            for birth in self._births:
+                links.extend(birth(stub, session, now))
+        if stub.reason or stub.values or stub.impersonated:
+            for use in self._uses:
+                links.extend(use(stub, session, now))
+        return links
+
+    def _session(self, stub: Stub, now: float) -> tuple[Session, bool]:
+        """The stub's session, and whether it is new."""
+        source, user_agent = stub.source, stub.user_agent
+        number = session_number(stub.user, stub.credential, source, user_agent)
+        session = self.sessions.get(number)
+        if session is not None:
+            return session, False
+        session = Session(
+            number=number,
+            user=stub.user,
+            kind=stub.actor_kind,
+            credential=stub.credential,
+            source=source,
+            user_agent=user_agent,
+            client=stub.client,
+            pod=stub.pod,
+            pod_uid=stub.pod_uid,
+            node=stub.node,
+            secret=stub.secret_token,
+            first_time=stub.time,
+            first_seconds=now,
+            last_seconds=now,
+            burst_seconds=now,
+            specific=bool(source or user_agent),
+            newcomer=now - self._start >= WARM_UP_SECONDS,
+        )
+        before = self.sessions.evicted
+        self.sessions.add(session)
+        if self.sessions.evicted != before:
+            self._known.clear()
+        self.state.settle(session)
+        return session, True
+
+    def _habit(self, session: Session, stub: Stub, now: float) -> Habit:
+        """How often the identity has done this kind of thing."""
+        habits = self.sessions.identities[session.user].habits
+        kind = habit_of(stub)
+        habit = habits.get(kind)
+        if habit is None:
+            habit = Habit(now)
+            if len(habits) < MAX_HABITS:
+                habits[kind] = habit
+        return habit
+
+    def coverage(self) -> dict[str, Coverage]:
+        """For each link, how many requests or sessions could have carried its fields, and how many did."""
+        return {name: kind.coverage for name, kind in self.kinds.items()}
+
+    def evicted(self) -> dict[str, int]:
+        """What was forgotten before its time because a memory was full, by memory."""
+        counts = {name: ledger.evicted for name, ledger in sorted(self.state.ledgers.items())}
+        return {"sessions": self.sessions.evicted, "places": self.state.places_evicted, **counts}
+
+    def snapshot(self) -> bytes:
+        """All state, for `restore`."""
+        sessions = self.sessions
+        return msgspec.msgpack.encode(
+            _Saved(
+                version=SNAPSHOT_VERSION,
+                start=self._start,
+                now=self.now,
+                sessions=list(sessions.by_number.values()),
+                identities=sessions.identities,
+                held=sorted(sessions.held),
+                places=self.state.places,
+                ledgers={name: ledger.dump() for name, ledger in self.state.ledgers.items()},
+                evicted=self.evicted(),
+                coverage=self.coverage(),
+            ),
+        )
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot; raises StoreError where it cannot be read."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"saved lineage cannot be read ({error}); delete the state to start afresh") from error
+        if saved.version != SNAPSHOT_VERSION:
+            raise StoreError(
+                f"saved lineage has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
+                "delete the state to start afresh",
+            )
+        sessions = self.sessions
+        sessions.by_number = {session.number: session for session in saved.sessions}
+        sessions.identities = saved.identities
+        sessions.held = set(saved.held)
+        sessions.evicted = saved.evicted.get("sessions", 0)
+        self.state.places = saved.places
+        self.state.places_evicted = saved.evicted.get("places", 0)
+        for name, ledger in self.state.ledgers.items():
+            ledger.load(saved.ledgers.get(name, []), saved.evicted.get(name, 0))
+        for name, kind in self.kinds.items():
+            kind.coverage = saved.coverage.get(name, Coverage())
+        self._known.clear()
+        self._start, self.now = saved.start, saved.now
+        self.session = None
+
+
+def habit_of(stub: Stub) -> str:
+    """The kind of thing a request does: its verb and what it is about, without names of objects."""
+    if not stub.resource:
+        return f"{stub.verb} {'/'.join(stub.uri.partition('?')[0].split('/')[:4])}"
+    if stub.outcome == "denied":
+        return f"{stub.verb} {stub.resource}/{stub.subresource} {stub.namespace} denied"
+    return f"{stub.verb} {stub.resource}/{stub.subresource} {stub.namespace}"
+
+
+def remember(session: Session, ref: EventRef) -> None:
+    """Add to the session's latest requests."""
+    recent = session.recent
+    recent.append(ref)
+    if len(recent) > MAX_RECENT:
+        del recent[0]

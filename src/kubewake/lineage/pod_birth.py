@@ -1,0 +1,82 @@
+"""L8: a pod created with a service account, then that account used from the pod."""
+
+from collections.abc import Iterable
+
+from kubewake.finding import Entity
+from kubewake.lineage.ledger import Cause
+from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
+from kubewake.lineage.reference import refer
+from kubewake.lineage.session import Session
+from kubewake.lineage.state import State, is_routine_actor
+from kubewake.observation import Stub
+
+STRENGTH = 0.9
+NATS = 1.0
+TEMPLATES = ("deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs", "replicationcontrollers")
+
+
+@link_kind(
+    LinkInfo(
+        "L8",
+        "pod created, then its service account used from it",
+        "pod name of the credential equals the created pod's; a workload's pods start with its name",
+        "Metadata",
+        STRENGTH,
+    ),
+    [("pods", ""), *((resource, "") for resource in TEMPLATES)],
+)
+class PodBirth:
+    """Pods and workloads written by people and programs, by namespace and name."""
+
+    def __init__(self, state: State) -> None:
+        self.coverage = Coverage()
+        self._pods = state.ledger("pod-birth", PATH_HORIZON_SECONDS)
+
+    def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
+        """Remember who created a pod or wrote a workload."""
+        written = stub.verb == "create" or (stub.verb in {"update", "patch"} and stub.resource != "pods")
+        if not written or stub.outcome != "allowed" or is_routine_actor(session):
+            return ()
+        self.coverage.eligible += 1
+        ref = refer(stub, session.number)
+        if not ref.name:
+            return ()
+        self.coverage.covered += 1
+        account = stub.values.get("workload.service_account")
+        certainty = 1.0 if stub.resource == "pods" else 0.7
+        subject = account if isinstance(account, str) else ""
+        self._pods.put(f"{stub.namespace}/{ref.name}", Cause(ref, now, subject, certainty))
+        return ()
+
+    def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
+        """A session of a pod that someone created."""
+        if not session.pod or not len(self._pods):
+            return ()
+        links = []
+        for name in pod_owners(session.pod):
+            for cause in self._pods.get(f"{session.namespace}/{name}", now):
+                if (name == session.pod) != (cause.ref.resource == "pods") or cause.ref.session == session.number:
+                    continue
+                links.append(
+                    Link(
+                        id="L8",
+                        cause=cause.ref.session,
+                        effect=session.number,
+                        strength=STRENGTH * cause.certainty,
+                        scope="session",
+                        text=f"acts from pod {session.pod}, which {cause.ref.user} had started",
+                        source=Entity("pod", f"{session.namespace}/{session.pod}"),
+                        target=Entity("identity", session.user),
+                        cause_ref=cause.ref,
+                        nats=NATS if cause.certainty == 1.0 else 0.0,
+                        tactic="privilege-escalation",
+                        seconds=now,
+                    ),
+                )
+        return links
+
+
+def pod_owners(pod: str) -> list[str]:
+    """The pod's own name and the workload names that its name may be made of: x-abc12-de3f4 gives x-abc12 and x."""
+    parts = pod.split("-")
+    return ["-".join(parts[:count]) for count in range(len(parts), max(0, len(parts) - 3), -1)]

@@ -1,0 +1,90 @@
+"""L7: someone enters a pod (exec, attach, port-forward, debug container), then the pod's identity acts."""
+
+from collections.abc import Iterable
+
+from kubewake.finding import Entity
+from kubewake.lineage.ledger import Cause
+from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, Scope, link_kind
+from kubewake.lineage.reference import refer
+from kubewake.lineage.session import Session
+from kubewake.lineage.state import State, is_routine_actor
+from kubewake.observation import Stub
+
+STRENGTH = 0.7
+HORIZON_SECONDS = 6 * HOUR_SECONDS
+ENTRIES = {
+    "exec": "opened a command session in",
+    "attach": "attached to",
+    "portforward": "opened a tunnel into",
+    "ephemeralcontainers": "put a debug container into",
+    "proxy": "reached through the API server into",
+}
+SAME_HAND_NATS = 2.0
+"""The pod's identity acts from a place or program that is new since somebody entered the pod."""
+
+
+@link_kind(
+    LinkInfo(
+        "L7",
+        "pod entered, then its identity acts",
+        "pod name and namespace of the entry equal the pod of the credential",
+        "Metadata",
+        STRENGTH,
+        HORIZON_SECONDS,
+    ),
+    [("pods", subresource) for subresource in ENTRIES],
+)
+class PodEntry:
+    """Pods entered, by namespace and name."""
+
+    def __init__(self, state: State) -> None:
+        self.coverage = Coverage()
+        self._state = state
+        self._entries = state.ledger("pod-entry", HORIZON_SECONDS, depth=4)
+
+    def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
+        """Remember who entered a pod; sessions of the pod that no address or client sets apart are linked at once."""
+        if stub.outcome != "allowed" or is_routine_actor(session):
+            return ()
+        pod = f"{stub.namespace}/{stub.name}"
+        cause = Cause(refer(stub, session.number), now)
+        self._entries.put(pod, cause)
+        place = self._state.find_place("pod", pod)
+        links = []
+        for number in place.sessions if place is not None else ():
+            known = self._state.sessions.get(number)
+            if known is not None and not known.specific and number != session.number:
+                links.append(self._link(cause, known, now, "novel"))
+        return links
+
+    def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
+        """A session of the pod's identity born after the entry."""
+        if session.kind != "serviceaccount":
+            return ()
+        self.coverage.eligible += 1
+        if not session.pod:
+            return ()
+        self.coverage.covered += 1
+        return [
+            self._link(cause, session, now, "session")
+            for cause in self._entries.get(f"{session.namespace}/{session.pod}", now)
+            if cause.ref.session != session.number
+        ]
+
+    @staticmethod
+    def _link(cause: Cause, session: Session, now: float, scope: Scope) -> Link:
+        entered = ENTRIES.get(cause.ref.subresource, "entered")
+        return Link(
+            id="L7",
+            cause=cause.ref.session,
+            effect=session.number,
+            strength=STRENGTH,
+            scope=scope,
+            text=f"uses the identity of pod {session.pod}; {cause.ref.user} {entered} that pod before",
+            source=Entity("pod", f"{session.namespace}/{session.pod}"),
+            target=Entity("identity", session.user),
+            cause_ref=cause.ref,
+            nats=SAME_HAND_NATS if scope == "session" else 0.0,
+            tactic="lateral-movement",
+            seconds=now,
+        )

@@ -1,0 +1,104 @@
+"""A request remembered in brief, after its stub has gone: what stories and timelines are told from."""
+
+from typing import Any
+
+from msgspec import Struct
+
+from kubewake.observation import Stub
+
+DETAIL_FIELDS = (
+    "exec.command",
+    "rbac.role_name",
+    "workload.service_account",
+    "csr.common_name",
+    "token.subject",
+    "webhook.urls",
+    "service.external_ips",
+)
+"""Carried values worth a word in a timeline, first that applies."""
+
+MAX_DETAIL = 120
+"""Characters of a carried value kept in a reference; it is a word in a sentence, not evidence."""
+
+
+class EventRef(Struct, frozen=True, array_like=True, gc=False):
+    """One request (or `count` like ones between `time` and `last_time`), without bodies, groups or annotations."""
+
+    time: str
+    last_time: str
+    key: int
+    last_key: int
+    audit_id: str
+    last_audit_id: str
+    count: int
+    session: int
+    """Number of the session that sent it (see `session`)."""
+    user: str
+    verb: str
+    resource: str
+    subresource: str
+    api_group: str
+    namespace: str
+    name: str
+    uri: str
+    code: int
+    outcome: str
+    reason: str
+    source: str
+    user_agent: str
+    impersonated: str = ""
+    detail: str = ""
+    routine: bool = False
+    """The identity had done the same kind of thing before, and often, when this request came."""
+
+    @property
+    def request(self) -> int:
+        """Number of the request over all its stages."""
+        return self.key >> 2
+
+
+def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
+    """Remember a stub that `session` sent."""
+    resource = stub.resource
+    return EventRef(
+        stub.time,
+        stub.last_time or stub.time,
+        stub.key,
+        stub.last_key or stub.key,
+        stub.audit_id,
+        stub.last_audit_id or stub.audit_id,
+        stub.count,
+        session,
+        stub.user,
+        stub.verb,
+        resource,
+        stub.subresource,
+        stub.api_group,
+        stub.namespace,
+        stub.name or created_name(stub.values),
+        "" if resource else stub.uri[:200],
+        stub.code,
+        stub.outcome,
+        stub.reason,
+        stub.source,
+        stub.user_agent,
+        stub.impersonated,
+        detail_of(stub.values) if stub.values else "",
+        routine,
+    )
+
+
+def created_name(values: dict[str, Any]) -> str:
+    """The name that a body gives to an object which the request path does not name."""
+    name = values.get("object.name") or values.get("workload.name")
+    return name if isinstance(name, str) else ""
+
+
+def detail_of(values: dict[str, Any]) -> str:
+    """The most telling carried value, as text; empty where there is none."""
+    for field in DETAIL_FIELDS:
+        value = values.get(field)
+        if value:
+            text = ", ".join(str(part) for part in value) if isinstance(value, list | tuple) else str(value)
+            return text[:MAX_DETAIL]
+    return ""
