@@ -1,0 +1,196 @@
+"""Facts: what one request means, worked out on demand and remembered for as long as the event is judged."""
+
+from typing import Any
+
+import msgspec
+
+from kubewake.event import AuditEvent
+from kubewake.facts.context import EMPTY, Context
+from kubewake.facts.patch import Patched, read_patch
+from kubewake.facts.registry import READERS
+
+_decode = msgspec.json.Decoder().decode
+
+WRITES = frozenset({"create", "update", "patch"})
+"""Verbs whose request body is (part of) the object written."""
+
+BUILTIN_GROUPS = frozenset({"", "apps", "batch", "autoscaling", "policy", "extensions"})
+"""API groups of the API server itself that have no dot-k8s.io name."""
+
+
+class Facts:
+    """What one request means. `value(name)` gives any field; the attributes serve the modules that derive fields.
+
+    Cheap to make: nothing is decoded or derived before it is asked for.
+    """
+
+    __slots__ = ("cache", "cluster", "context", "event", "unknown")
+
+    def __init__(self, event: AuditEvent, cluster: str = "", context: Context = EMPTY) -> None:
+        self.event = event
+        self.cluster = cluster
+        self.context = context
+        self.cache: dict[str, Any] = {}
+        self.unknown: tuple[str, ...] = ()
+        """Fields and bodies that could not be read, in addition to `event.unknown`."""
+
+    def value(self, name: str) -> Any:
+        """The value of a native or derived field; None where it does not apply or is unknown."""
+        return READERS[name](self)
+
+    def mark_unknown(self, name: str) -> None:
+        """Remember that a field or body could not be read."""
+        if name not in self.unknown:
+            self.unknown += (name,)
+
+    @property
+    def verb(self) -> str:
+        """The verb in lower case as logged; empty where the event has none."""
+        return self.event.verb or ""
+
+    @property
+    def resource(self) -> str:
+        """Plural resource name; empty for non-resource requests."""
+        ref = self.event.object_ref
+        return (ref.resource or "") if ref is not None else ""
+
+    @property
+    def subresource(self) -> str:
+        """Subresource; empty where there is none."""
+        ref = self.event.object_ref
+        return (ref.subresource or "") if ref is not None else ""
+
+    @property
+    def api_group(self) -> str:
+        """API group; empty for the core group."""
+        ref = self.event.object_ref
+        return (ref.api_group or "") if ref is not None else ""
+
+    @property
+    def namespace(self) -> str:
+        """Namespace of the object; empty where the request names none."""
+        ref = self.event.object_ref
+        return (ref.namespace or "") if ref is not None else ""
+
+    @property
+    def name(self) -> str:
+        """Name of the object as the request names it; empty for generateName creates and collections."""
+        ref = self.event.object_ref
+        return (ref.name or "") if ref is not None else ""
+
+    @property
+    def username(self) -> str:
+        """Authenticated user; empty for a failed login."""
+        user = self.event.user
+        return (user.username or "") if user is not None else ""
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """Groups of the authenticated user."""
+        user = self.event.user
+        return (user.groups or ()) if user is not None else ()
+
+    @property
+    def actor_kind(self) -> str:
+        """Short for `value("actor.kind")`."""
+        kind: str = READERS["actor.kind"](self)
+        return kind
+
+    @property
+    def client_family(self) -> str:
+        """Short for `value("client.family")`."""
+        family: str = READERS["client.family"](self)
+        return family
+
+    @property
+    def outcome(self) -> str:
+        """Short for `value("outcome")`."""
+        outcome: str = READERS["outcome"](self)
+        return outcome
+
+    @property
+    def is_write(self) -> bool:
+        """Whether the request creates or changes an object and may so carry its content."""
+        return self.event.verb in WRITES
+
+    def _body(self, key: str, raw: msgspec.Raw) -> Any:
+        cache = self.cache
+        if key in cache:
+            return cache[key]
+        body: Any = None
+        if len(memoryview(raw)):
+            try:
+                body = _decode(raw)
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                self.mark_unknown(key)
+            if not isinstance(body, (dict, list)):
+                if body is not None:
+                    self.mark_unknown(key)
+                body = None
+        cache[key] = body
+        return body
+
+    @property
+    def request_body(self) -> dict[str, Any] | list[Any] | None:
+        """The decoded request body; None where it was not logged or is unreadable (then named in `unknown`)."""
+        body: dict[str, Any] | list[Any] | None = self._body("requestObject", self.event.request_object)
+        return body
+
+    @property
+    def response_body(self) -> dict[str, Any] | list[Any] | None:
+        """The decoded response body; None where it was not logged or is unreadable (then named in `unknown`)."""
+        body: dict[str, Any] | list[Any] | None = self._body("responseObject", self.event.response_object)
+        return body
+
+    @property
+    def response_object(self) -> dict[str, Any] | None:
+        """The response body where it is a single object, not a Status or a list."""
+        body = self.response_body
+        if not isinstance(body, dict):
+            return None
+        kind = body.get("kind")
+        if kind == "Status" or (isinstance(body.get("items"), list) and isinstance(kind, str) and kind.endswith("List")):
+            return None
+        return body
+
+    @property
+    def patched(self) -> Patched | None:
+        """What the patch says; None where the request is no patch or its body was not logged."""
+        if self.event.verb != "patch":
+            return None
+        cache = self.cache
+        if "patch" in cache:
+            found: Patched | None = cache["patch"]
+            return found
+        body = self.request_body
+        try:
+            patched = read_patch(body, self.response_object) if body is not None else None
+        except RecursionError:
+            self.mark_unknown("requestObject")
+            patched = None
+        cache["patch"] = patched
+        return patched
+
+    @property
+    def written(self) -> dict[str, Any] | None:
+        """What the client sent: the object of a create or update, the sparse view of a patch.
+
+        Falls back to the answer for creates whose request body was not logged. None for everything but writes.
+        """
+        if self.event.verb not in WRITES:
+            return None
+        patched = self.patched
+        if patched is not None:
+            return patched.view
+        body = self.request_body
+        if isinstance(body, dict):
+            return body
+        return self.response_object if self.event.verb == "create" else None
+
+    @property
+    def object(self) -> dict[str, Any] | None:
+        """The best view of the object: the answer where it is the object, else what the client sent."""
+        answer = self.response_object
+        if answer is not None:
+            return answer
+        return self.written

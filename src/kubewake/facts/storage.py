@@ -1,0 +1,99 @@
+"""Where volumes come from: storage classes, persistent volumes, claims."""
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from kubewake.facts.facts import Facts
+from kubewake.facts.registry import field
+from kubewake.facts.shapes import dig, elements, mapping, optional_text, pairs, text, texts, unique
+from kubewake.facts.workload import template_of
+
+_HOST_KEYS = frozenset(
+    {"resturl", "registry", "quobyteapiserver", "gateway", "endpoints", "server", "monitors", "targetportal", "address",
+     "host", "url", "endpoint", "adminsecretname.host"}
+)  # fmt: skip
+"""Parameters of volume plugins that name a host which the control plane then calls (CVE-2020-8555)."""
+_HOST = re.compile(r"^\[?([0-9a-fA-F:.]+|[A-Za-z0-9.-]+)\]?(?::\d+)?$")
+
+
+def _written(facts: Facts, *resources: str) -> dict[str, Any] | None:
+    return facts.written if facts.resource in resources and facts.is_write else None
+
+
+@field("storage.provisioner", "text", "Provisioner of the storage class that is written.", level="Request",
+       example="ebs.csi.aws.com")  # fmt: skip
+def provisioner(facts: Facts) -> str | None:
+    return optional_text(mapping(_written(facts, "storageclasses")).get("provisioner"))
+
+
+@field("storage.parameters", "mapping", "Parameters of the storage class that is written.", level="Request",
+       example="{type: gp3}")  # fmt: skip
+def parameters(facts: Facts) -> dict[str, str] | None:
+    written = _written(facts, "storageclasses")
+    return None if written is None else pairs(written.get("parameters"))
+
+
+@field("storage.host_path", "text", "Path of the node that a persistent volume stands for.", level="Request",
+       example="/data")  # fmt: skip
+def host_path(facts: Facts) -> str | None:
+    return optional_text(dig(_written(facts, "persistentvolumes"), "spec", "hostPath", "path"))
+
+
+@field("storage.local_path", "text", "Path of a local volume.", level="Request", example="/mnt/disks/ssd1")
+def local_path(facts: Facts) -> str | None:
+    return optional_text(dig(_written(facts, "persistentvolumes"), "spec", "local", "path"))
+
+
+def _host(value: str) -> str:
+    if "://" in value:
+        try:
+            return urlsplit(value).hostname or ""
+        except ValueError:
+            return ""
+    match = _HOST.match(value.strip())
+    return match.group(1) if match is not None else ""
+
+
+@field("storage.hosts", "list", "Hosts that volume parameters make the control plane or a node call.",
+       level="Request", example="[169.254.169.254]")  # fmt: skip
+def hosts(facts: Facts) -> list[str] | None:
+    if facts.resource == "storageclasses":
+        sources: list[dict[str, Any]] = [mapping(parameters(facts))]
+    elif facts.resource == "persistentvolumes":
+        spec = mapping(mapping(_written(facts, "persistentvolumes")).get("spec"))
+        sources = [source for source in spec.values() if isinstance(source, dict)]
+    elif (template := template_of(facts)) is not None:
+        sources = [
+            source
+            for volume in elements(dig(template, "spec", "volumes"))
+            for source in volume.values()
+            if isinstance(source, dict)
+        ]
+    else:
+        return None
+    return unique(
+        [
+            found
+            for source in sources
+            for key, value in source.items()
+            if key.lower() in _HOST_KEYS
+            for entry in texts(value)
+            for piece in entry.split(",")
+            if (found := _host(piece))
+        ]
+    )
+
+
+@field("storage.claims", "list", "Persistent volume claims that are mounted, or that a persistent volume is kept "
+       "for (namespace/name).", level="Request", example="[data-web-0]")  # fmt: skip
+def claims(facts: Facts) -> list[str] | None:
+    template = template_of(facts)
+    if template is not None:
+        volumes = elements(dig(template, "spec", "volumes"))
+        return unique(texts([dig(volume, "persistentVolumeClaim", "claimName") for volume in volumes]))
+    written = _written(facts, "persistentvolumes")
+    if written is None:
+        return None
+    claim = mapping(dig(written, "spec", "claimRef"))
+    return [f"{text(claim.get('namespace'))}/{text(claim.get('name'))}"] if claim else []
