@@ -61,7 +61,10 @@ class Reach(Struct, frozen=True):
         if self.admin_path:
             steps = "; then ".join(step.how for step in self.admin_path)
             found.append(f"{self.identity} can take over the whole cluster: {steps}.")
+        everything = {power.namespace for power in self.powers if power.name == "everything"}
         for power in self.powers:
+            if power.name != "everything" and ({"", power.namespace} & everything):
+                continue
             place = f" in namespace {power.namespace}" if power.namespace else " in every namespace"
             line = f"{self.identity} can {power.text}{place} (through {power.grant.text()})."
             if line not in found:
@@ -133,7 +136,6 @@ _BECOMES = {
     "enter-pods": "enter a pod that runs as",
     "read-secrets": "read a stored token of",
 }
-_ONLY_CLUSTER_WIDE = frozenset(_TO_ADMIN) - {"everything"}
 
 
 def powers_of(state: RbacState, identity: str, groups: tuple[str, ...] = ()) -> list[Power]:
@@ -168,8 +170,6 @@ def reach(state: RbacState, identity: str, groups: tuple[str, ...] = ()) -> Reac
             elif step.target not in came_by:
                 came_by[step.target] = step
                 queue.append(step.target)
-        if admin is not None and current == admin.source and len(came_by) > 1:
-            continue
     path: list[Step] = []
     step_back = admin
     while step_back is not None:
@@ -182,7 +182,7 @@ def reach(state: RbacState, identity: str, groups: tuple[str, ...] = ()) -> Reac
 def steps_from(state: RbacState, identity: str, powers: tuple[Power, ...]) -> Iterator[Step]:
     """Where one identity can go next."""
     for power in powers:
-        if power.name in _TO_ADMIN and not (power.namespace and power.name in _ONLY_CLUSTER_WIDE):
+        if power.name in _TO_ADMIN:
             if not power.namespace:
                 yield Step(identity, CLUSTER_ADMIN, f"{identity}: {_TO_ADMIN[power.name]}", power.grant.text())
         elif power.name in _BECOMES:
