@@ -1,9 +1,10 @@
 """Bytes to audit events, whatever envelope they come in.
 
-`batches` decodes whole lines in small batches (the fast way: drop each before the next), `decode` in one.
+`batches` decodes whole lines in small batches (the fast way: drop each before the next), `decode` a whole
+body of any shape, `Decoder` a stream that is cut anywhere.
 """
 
-from kubewake.formats.decoder import BLOCK_BYTES, batches, decode, sniff
+from kubewake.formats.decoder import BLOCK_BYTES, Decoder, batches, decode, describe, sniff
 from kubewake.formats.format import Format, format_, formats
 
-__all__ = ["BLOCK_BYTES", "Format", "batches", "decode", "format_", "formats", "sniff"]
+__all__ = ["BLOCK_BYTES", "Decoder", "Format", "batches", "decode", "describe", "format_", "formats", "sniff"]

@@ -1,11 +1,12 @@
 """Bytes to batches: the stateless `batches` and `decode` for pieces of whole lines, and `Decoder` for a stream."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from kubewake.event import Batch
+from kubewake.event import Batch, Malformed
+from kubewake.formats.documents import RECORD_LIMIT_BYTES, Documents, Piece, is_document
 from kubewake.formats.format import formats, parse, recognise
 from kubewake.formats.native import decode_block, decode_list
-from kubewake.formats.record import Reading, read_lines
+from kubewake.formats.record import read_lines
 
 BLOCK_BYTES = 128 * 1024
 """How much is decoded at once. What is decoded and dropped before the next block stays in the processor's cache:
@@ -78,8 +79,95 @@ def _block_end(data: bytes, position: int, block_bytes: int) -> int:
 
 
 def decode(data: bytes, *, file: str, first_line: int = 1, cluster: str = "", hint: str | None = None) -> Batch:
-    """Decode whole lines into one batch; `batches` is faster where the events need not be kept."""
-    return merge(batches(data, file=file, first_line=first_line, cluster=cluster, hint=hint), file, cluster)
+    """Decode a whole piece, such as a webhook body or a message of a queue: lines, a document or several, in one batch.
+
+    `batches` is faster where lines are many and their events need not be kept.
+    """
+    events = decode_list(data) if hint in (None, "eventlist") else None
+    if events is not None:
+        lines = [first_line] * len(events)
+        return Batch(file=file, events=events, lines=lines, size_bytes=len(data), cluster=cluster)
+    decoder = Decoder(file, cluster, hint, first_line=first_line)
+    whole = merge(iter((decoder.feed(data), decoder.finish())), file, cluster)
+    whole.size_bytes = len(data)
+    return whole
+
+
+class Decoder:
+    """Decodes one stream, whatever it holds; `recognised` says in words what that is once something has come."""
+
+    def __init__(self, file: str, cluster: str = "", format: str | None = None, *, first_line: int = 1) -> None:  # noqa: A002
+        """`format` is the name of a format, None to sniff; `cluster` applies to events whose envelope names none."""
+        self.recognised = "nothing yet"
+        self._file = file
+        self._cluster = cluster
+        self._format = format
+        self._line = first_line
+        self._held = b""
+        self._documents: Documents | None = None
+        self._begun = False
+
+    def feed(self, data: bytes) -> Batch:
+        """Take more of the stream, cut anywhere; answers with what is complete."""
+        if not self._begun:
+            data, self._held = self._held + data, b""
+            if data.lstrip().count(b"\n") < 2 and len(data) < BLOCK_BYTES:
+                self._held = data
+                return Batch(file=self._file, events=[], lines=[], cluster=self._cluster)
+            self._begin(data)
+        if self._documents is not None:
+            return self._decode(self._documents.feed(data))
+        cut = data.rfind(b"\n") + 1
+        if cut == 0:
+            self._held += data
+            if len(self._held) > RECORD_LIMIT_BYTES:
+                reason = f"a line longer than {RECORD_LIMIT_BYTES} bytes"
+                self._held = b""
+                malformed = [Malformed(self._file, self._line, reason)]
+                return Batch(file=self._file, events=[], lines=[], malformed=malformed, cluster=self._cluster)
+            return Batch(file=self._file, events=[], lines=[], cluster=self._cluster)
+        data, self._held = self._held + data[:cut], data[cut:]
+        piece = Piece(self._line, data)
+        self._line += data.count(b"\n")
+        return self._decode(iter((piece,)))
+
+    def finish(self) -> Batch:
+        """The stream has ended: what was incomplete is decoded or malformed."""
+        data, self._held = self._held, b""
+        if not self._begun:
+            self._begin(data)
+            if self._documents is not None:
+                return self._decode((*self._documents.feed(data), *self._documents.finish()))
+        if self._documents is not None:
+            return self._decode(self._documents.finish())
+        return self._decode((Piece(self._line, data),) if data.strip() else ())
+
+    def _begin(self, data: bytes) -> None:
+        self._begun = True
+        if is_document(data):
+            self._documents = Documents(self._file, self._line)
+
+    def _decode(self, pieces: Iterable[Piece]) -> Batch:
+        parts = []
+        for piece in pieces:
+            if self._format is None:
+                self._format = sniff(piece.data)
+                self.recognised = describe(self._format, documents=self._documents is not None)
+            parts += batches(
+                piece.data, file=self._file, first_line=piece.first_line, cluster=self._cluster, hint=self._format
+            )
+        whole = merge(iter(parts), self._file, self._cluster)
+        if self._documents is not None:
+            whole.malformed = whole.malformed + self._documents.malformed
+            self._documents.malformed.clear()
+        return whole
+
+
+def describe(name: str | None, *, documents: bool = False, layers: Sequence[str] = ()) -> str:
+    """What a stream was recognised as, in words, as in `Kubernetes audit event, one a line, gzip`."""
+    title = next((known.title for known in formats() if known.name == name), "no audit events")
+    shape = "documents" if documents else "one a line"
+    return ", ".join((title, shape, *layers))
 
 
 def merge(parts: Iterator[Batch], file: str, cluster: str) -> Batch:
@@ -96,6 +184,3 @@ def merge(parts: Iterator[Batch], file: str, cluster: str) -> Batch:
             whole.skipped_reasons[reason] = whole.skipped_reasons.get(reason, 0) + count
     whole.lines = lines
     return whole
-
-
-__all__ = ["BLOCK_BYTES", "NATIVE", "Reading", "batches", "decode", "formats", "merge", "sniff"]

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from kubewake.event import AuditEvent, Batch, Malformed
 from kubewake.formats.coercion import enveloped
+from kubewake.formats.documents import recut
 from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
 from kubewake.formats.native import decode_block
 
@@ -60,22 +61,39 @@ class Reading(Struct):
         try:
             content = parse(data)
         except ValueError as error:
-            self._read_prefixed(data, line, str(error))
+            if not (self._read_prefixed(data, line) or self._read_recut(data, line)):
+                self.reject(line, explain(data, str(error)))
             return
         self.read_content(content, line)
 
-    def _read_prefixed(self, data: bytes, line: int, reason: str) -> None:
+    def _read_prefixed(self, data: bytes, line: int) -> bool:
         """A line that is no JSON from its start: perhaps behind a prefix, as `oc adm node-logs` writes it."""
         start = data.find(b"{", 1, _LONGEST_PREFIX_BYTES)
-        if start > 0 and data[:1] != b"{":
+        if start <= 0 or data[:1] in (b"{", b"["):
+            return False
+        try:
+            content = parse(data[start:])
+        except ValueError:
+            return False
+        self.read_content(content, line)
+        return True
+
+    def _read_recut(self, data: bytes, line: int) -> bool:
+        """A line whose whole is no JSON: its parts may be, such as the items of a list that breaks off."""
+        if data[:1] not in (b"{", b"["):
+            return False
+        parts, malformed = recut(data, self.file, line)
+        if not parts or parts == [data]:
+            return False
+        self.malformed += malformed
+        for part in parts:
             try:
-                content = parse(data[start:])
+                content = parse(part)
             except ValueError as error:
-                reason = str(error)
+                self.reject(line, explain(part, str(error)))
             else:
                 self.read_content(content, line)
-                return
-        self.reject(line, explain(data, reason))
+        return True
 
     def read_content(self, content: Any, line: int, inner: Inner | None = None, depth: int = 0) -> None:
         """Read decoded JSON: an object, or a list of them."""
@@ -118,9 +136,7 @@ class Reading(Struct):
             self.lines.append(line)
 
     def _read_inner(self, inner: Inner, line: int, outer: Inner, depth: int) -> None:
-        merged = Inner(
-            None, cluster=inner.cluster or outer.cluster, envelope={**outer.envelope, **inner.envelope}
-        )
+        merged = Inner(None, cluster=inner.cluster or outer.cluster, envelope={**outer.envelope, **inner.envelope})
         content = inner.content
         if isinstance(content, str | bytes):
             data = content.encode(errors="replace") if isinstance(content, str) else content
