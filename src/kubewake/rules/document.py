@@ -1,6 +1,5 @@
 """YAML documents that remember on which line each key stands, so that errors can be found."""
 
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -89,9 +88,3 @@ def read_documents(text: str, file: str) -> list[Document]:
         raise RuleError(f"{file}:{line}: not valid YAML: {problem}") from error
     return documents
 
-
-def yaml_files(path: Path) -> list[Path]:
-    """The file itself, or every .yml and .yaml file below a folder, in a stable order."""
-    if path.is_dir():
-        return sorted(file for file in path.rglob("*") if file.suffix in {".yml", ".yaml"} and file.is_file())
-    return [path]

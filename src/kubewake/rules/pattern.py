@@ -54,7 +54,7 @@ def match_of(name: str, pattern: str, *, cased: bool = False) -> Match:
         if stars == 0:
             return Match(name, "eq", (literal[0],), cased)
         if not literal and stars == 1:
-            return Match(name, "contains", ("",), cased)
+            return Match(name, "exists")
         if len(literal) == 1:
             if stars == 1:
                 return Match(name, "startswith" if parts[0] else "endswith", (literal[0],), cased)

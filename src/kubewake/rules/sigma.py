@@ -39,7 +39,7 @@ from sigma.types import (
     SpecialChars,
 )
 
-from kubewake.facts.registry import owner_of
+from kubewake.fields import element_of
 from kubewake.rules.condition import (
     Compare,
     Condition,
@@ -54,6 +54,7 @@ from kubewake.rules.condition import (
     negation,
 )
 from kubewake.rules.document import Document
+from kubewake.rules.lists import keyword_of
 from kubewake.rules.pattern import escape, match_of
 
 _FLAGS = {
@@ -182,8 +183,8 @@ def _root(part: Condition) -> str:
     """The elements field that every test of an item is about, or ""."""
     match part:
         case Match(name) | Expand(name):
-            owner = owner_of(name) if name else None
-            return owner[0].name if owner is not None and owner[0].kind == "elements" else ""
+            found = element_of(name) if name else None
+            return found[0] if found is not None else ""
         case Compare(name, other):
             root = _root(Match(name, "eq"))
             return root if root and other.startswith(root + ".") else ""
@@ -322,8 +323,3 @@ def _lower(pattern: str) -> str:
     """Lower case except for the names of lists."""
     return "%".join(part if index % 2 else part.lower() for index, part in enumerate(pattern.split("%")))
 
-
-def keyword_of(pattern: str, *, cased: bool) -> Keyword:
-    """A text searched for anywhere in the event."""
-    found = match_of("", f"*{pattern}*", cased=cased)
-    return Keyword(found.operation, found.values, cased)

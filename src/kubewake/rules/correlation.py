@@ -1,0 +1,330 @@
+"""Correlations: windows of event time over the hits of other rules.
+
+Deterministic, bounded and restorable: no clock, no randomised hash; what is evicted is counted.
+"""
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from operator import attrgetter
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.errors import StoreError
+from kubewake.observation import Evidence, Hit, Stub, evidence_of
+from kubewake.rules.compiled import CorrelationRule
+from kubewake.rules.predicate import number_of, text_of
+from kubewake.rules.window import Entry, Window
+
+MAX_GROUPS = 20_000
+"""Groups that one correlation follows at once; the longest idle goes first."""
+
+SNAPSHOT_VERSION = 1
+
+STUB_FIELDS: dict[str, str] = {
+    "verb": "verb",
+    "user.username": "user",
+    "user.groups": "groups",
+    "impersonatedUser.username": "impersonated",
+    "actor.kind": "actor_kind",
+    "actor.name": "user",
+    "client.family": "client",
+    "source.ip": "source",
+    "sourceIPs": "source_ips",
+    "userAgent": "user_agent",
+    "objectRef.resource": "resource",
+    "objectRef.subresource": "subresource",
+    "objectRef.apiGroup": "api_group",
+    "objectRef.namespace": "namespace",
+    "objectRef.name": "name",
+    "requestURI": "uri",
+    "responseStatus.code": "code",
+    "outcome": "outcome",
+    "credential.id": "credential",
+    "credential.pod": "pod",
+    "credential.node": "node",
+    "auditID": "audit_id",
+    "cluster": "cluster",
+    "level": "level",
+}
+"""Fields that every stub carries; others that a correlation names travel in the values of its hits."""
+
+_ATTRIBUTES = {name: attrgetter(attribute) for name, attribute in STUB_FIELDS.items()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class CorrelationHit(Struct, frozen=True, kw_only=True):
+    """A correlation holds, or still holds. `stub` is the event that completed it.
+
+    `evidence` are the other events of the window when it first fired; later hits of one `group` only add `stub`.
+    `group` is the same while one window grows.
+    """
+
+    rule: str
+    stub: Stub
+    evidence: tuple[Evidence, ...] = ()
+    group: tuple[str, ...] = ()
+    values: dict[str, Any] = {}
+    suppressed_by: str | None = None
+
+
+class _SavedWindow(Struct, array_like=True):
+    rule: str
+    group: tuple[str, ...]
+    entries: list[Entry]
+    fired: tuple[int, int] | None
+    closes: int
+    last: Stub | None
+
+
+class _Saved(Struct):
+    version: int
+    windows: list[_SavedWindow]
+    evicted: dict[str, int]
+
+
+class _Group:
+    __slots__ = ("closes", "last", "window")
+
+    def __init__(self, window: Window) -> None:
+        self.window = window
+        self.closes = 0
+        self.last: Stub | None = None
+
+
+class Correlator:
+    """All correlations over the stubs of one cluster, fed in event-time order (a little disorder is tolerated)."""
+
+    def __init__(self, rules: Iterable[CorrelationRule]) -> None:
+        self._rules = {rule.info.id: rule for rule in rules}
+        self._by_base: dict[str, list[CorrelationRule]] = {}
+        for rule in self._rules.values():
+            for name in dict.fromkeys(rule.rules):
+                self._by_base.setdefault(name, []).append(rule)
+        self._groups: dict[str, dict[tuple[str, ...], _Group]] = {name: {} for name in self._rules}
+        self._due: list[tuple[int, str, tuple[str, ...]]] = []
+        self.evicted: dict[str, int] = {}
+        """What was forgotten to stay within bounds, by correlation id."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether the passing of time alone can complete a window."""
+        return bool(self._due)
+
+    def observe(self, stub: Stub) -> Iterator[CorrelationHit]:
+        """Pass a stub; yields what its hits, or the time that has passed, complete."""
+        now = microseconds(stub.time)
+        queue: list[CorrelationHit] = list(self._close_before(now)) if self._due else []
+        yield from queue
+        hits: dict[str, Hit] = {hit.rule: hit for hit in stub.hits}
+        seen: set[str] = set()
+        while hits or queue:
+            for match in queue:
+                hits[match.rule] = Hit(match.rule, match.suppressed_by, match.values)
+            queue = []
+            concerned: dict[str, CorrelationRule] = {}
+            for name in hits:
+                for rule in self._by_base.get(name, ()):
+                    concerned[rule.info.id] = rule
+            for name, rule in concerned.items():
+                if name in seen:
+                    continue
+                seen.add(name)
+                for match in self._feed(rule, stub, now, hits):
+                    yield match
+                    queue.append(match)
+            hits = {}
+
+    def _feed(
+        self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]
+    ) -> Iterator[CorrelationHit]:
+        matched: dict[str | None, list[int]] = {}
+        for position, name in enumerate(rule.rules):
+            hit = hits.get(name)
+            if hit is not None:
+                matched.setdefault(hit.suppressed_by, []).append(position)
+        for suppressed_by, positions in matched.items():
+            hit = hits[rule.rules[positions[0]]]
+            value = _counted(rule, stub, hit)
+            if rule.fields and value is None:
+                continue
+            group = (suppressed_by or "", *_group(rule, stub, hit))
+            entry = Entry(now, stub.key, tuple(positions), stub.count, value, evidence_of(stub))
+            match = self._enter(rule, group, entry, stub, hit)
+            if match is not None:
+                yield match
+
+    def _enter(
+        self, rule: CorrelationRule, key: tuple[str, ...], entry: Entry, stub: Stub, hit: Hit
+    ) -> CorrelationHit | None:
+        groups = self._groups[rule.info.id]
+        group = groups.pop(key, None)
+        if group is None:
+            if len(groups) >= MAX_GROUPS:
+                del groups[next(iter(groups))]
+                self._evict(rule.info.id, 1)
+            group = _Group(Window(rule))
+        groups[key] = group
+        window = group.window
+        late = entry.time < window.newest
+        if not window.add(entry):
+            return None
+        if window.dropped:
+            self._evict(rule.info.id, window.dropped)
+            window.dropped = 0
+        group.last = stub
+        if waits_for_close(rule):
+            if not group.closes:
+                group.closes = entry.time + rule.timespan_seconds * 1_000_000
+                heapq.heappush(self._due, (group.closes, rule.info.id, key))
+            return None
+        if not (window.holds_around(entry) if late else window.holds()):
+            if not late:
+                window.fired = None
+            return None
+        contributing = window.contributing()
+        evidence: tuple[Evidence, ...] = ()
+        if window.fired is None:
+            first = contributing[0] if contributing else entry
+            window.fired = (first.time, first.key)
+            evidence = tuple(item.evidence for item in contributing if item.key != stub.key)
+        return self._hit(rule, key, window, stub, evidence, hit.values)
+
+    def _close_before(self, now: int) -> Iterator[CorrelationHit]:
+        while self._due and self._due[0][0] < now:
+            closes, name, key = heapq.heappop(self._due)
+            group = self._groups[name].get(key)
+            if group is None or group.closes != closes or group.last is None:
+                continue
+            rule = self._rules[name]
+            window = group.window
+            entries = window.between(closes - rule.timespan_seconds * 1_000_000, closes)
+            if entries and window.holds_between(entries[0].time, closes):
+                window.fired = (entries[0].time, entries[0].key)
+                last = group.last
+                evidence = tuple(item.evidence for item in entries if item.key != last.key)
+                yield self._hit(rule, key, window, last, evidence, {})
+            window.drop_until(closes)
+            window.fired = None
+            group.closes = 0
+            if window.entries:
+                group.closes = window.entries[0].time + rule.timespan_seconds * 1_000_000
+                heapq.heappush(self._due, (group.closes, name, key))
+            else:
+                del self._groups[name][key]
+
+    def _hit(
+        self,
+        rule: CorrelationRule,
+        key: tuple[str, ...],
+        window: Window,
+        stub: Stub,
+        evidence: tuple[Evidence, ...],
+        words: Mapping[str, Any],
+    ) -> CorrelationHit:
+        count, value, values = window.summary()
+        assert window.fired is not None
+        suppressed_by, *group = key
+        return CorrelationHit(
+            rule=rule.info.id,
+            stub=stub,
+            evidence=evidence,
+            group=(*group, str(window.fired[1])),
+            values={
+                **words,
+                **dict(zip(rule.group_by, group, strict=True)),
+                "count": count,
+                "value": int(value) if value == int(value) else round(value, 3),
+                "values": values,
+                "timespan_seconds": rule.timespan_seconds,
+            },
+            suppressed_by=suppressed_by or None,
+        )
+
+    def _evict(self, name: str, number: int) -> None:
+        self.evicted[name] = self.evicted.get(name, 0) + number
+
+    def snapshot(self) -> bytes:
+        """All windows, as bytes for `restore`."""
+        windows = [
+            _SavedWindow(name, key, group.window.entries, group.window.fired, group.closes, group.last)
+            for name, groups in sorted(self._groups.items())
+            for key, group in groups.items()
+        ]
+        return msgspec.msgpack.encode(_Saved(SNAPSHOT_VERSION, windows, self.evicted))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot; windows of correlations that no longer exist are dropped."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"saved windows cannot be read ({error}); delete the state to start afresh") from error
+        if saved.version != SNAPSHOT_VERSION:
+            raise StoreError(f"saved windows have version {saved.version}; delete the state to start afresh")
+        self._groups = {name: {} for name in self._rules}
+        self._due = []
+        self.evicted = saved.evicted
+        for item in saved.windows:
+            rule = self._rules.get(item.rule)
+            if rule is None or len(item.group) != len(rule.group_by) + 1:
+                continue
+            group = self._groups[item.rule][item.group] = _Group(Window(rule))
+            group.window.restore(item.entries, item.fired)
+            group.closes, group.last = item.closes, item.last
+            if item.closes:
+                heapq.heappush(self._due, (item.closes, item.rule, item.group))
+
+
+def waits_for_close(rule: CorrelationRule) -> bool:
+    """Whether only the end of the window decides: "fewer than", "exactly", "a and not b"."""
+    if rule.threshold is not None:
+        counts = rule.type in {"event_count", "value_count", "value_sum", "temporal", "temporal_ordered"}
+        return counts and rule.threshold.operator in {"lt", "lte", "eq", "neq"}
+    return any(way.absent for way in rule.alternatives)
+
+
+def microseconds(time: str) -> int:
+    """Event time text to microseconds since 1970; 0 where it cannot be read."""
+    try:
+        moment = datetime.fromisoformat(time)
+    except ValueError:
+        return 0
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    difference = moment - _EPOCH
+    return (difference.days * 86_400 + difference.seconds) * 1_000_000 + difference.microseconds
+
+
+def field_value(name: str, stub: Stub, hit: Hit) -> Any:
+    """A field of the event behind a stub: what every stub has, what the hit carries, or a carried fact."""
+    attribute = _ATTRIBUTES.get(name)
+    if attribute is not None:
+        return attribute(stub)
+    value = hit.values.get(name)
+    return stub.values.get(name) if value is None else value
+
+
+def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> Iterator[str]:
+    for name in rule.group_by:
+        meaning = rule.aliases.get(name, {}).get(hit.rule, name)
+        yield _text(field_value(meaning, stub, hit))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple | set | frozenset):
+        return ",".join(_text(item) for item in value)
+    text = text_of(value)
+    return text if text is not None else "" if value is None else str(value)
+
+
+def _counted(rule: CorrelationRule, stub: Stub, hit: Hit) -> str | float | None:
+    if not rule.fields:
+        return None
+    values = [field_value(name, stub, hit) for name in rule.fields]
+    if all(value is None or value in ("", [], ()) for value in values):
+        return None
+    if rule.type == "value_count":
+        return "\0".join(_text(value) for value in values)
+    return number_of(values[0])

@@ -1,0 +1,267 @@
+"""A set of rules, linked and ready to judge: index, predicates, filters, correlations."""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from kubewake.errors import RuleError
+from kubewake.facts import Facts
+from kubewake.facts.registry import READERS
+from kubewake.fields import is_known, scope_of
+from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
+from kubewake.rules.condition import Always, Condition, unnamed
+from kubewake.rules.correlation import STUB_FIELDS, Correlator
+from kubewake.rules.lists import fill_lists
+from kubewake.rules.model import RuleInfo, words_needed
+from kubewake.rules.narrowing import Narrow, plan_narrowing
+from kubewake.rules.predicate import Predicate, compile_condition
+from kubewake.rules.routing import Index
+
+
+class CompiledRule:
+    """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
+
+    __slots__ = ("_narrow", "_predicate", "_residues", "id", "info", "tree")
+
+    def __init__(self, info: RuleInfo, tree: Condition) -> None:
+        self.info = info
+        self.id = info.id
+        self.tree = tree
+        self._predicate: Predicate | None = None
+        self._narrow: Narrow | None = None
+        self._residues: dict[Condition, CompiledRule] = {}
+
+    def matches(self, facts: Facts) -> bool:
+        """Whether the rule's condition holds for the event."""
+        predicate = self._predicate
+        if predicate is None:
+            predicate = self._predicate = compile_condition(self.tree)
+        return predicate(facts)
+
+    def narrow(self, facts: Facts) -> "bool | CompiledRule":
+        """What the event's behaviour alone decides: the answer, or the rule on the fields that are still open."""
+        if self._narrow is None:
+            self._narrow = plan_narrowing(self.tree, lambda name: scope_of(name) == "behaviour")
+        residue = self._narrow(facts)
+        if isinstance(residue, Always):
+            return residue.value
+        known = self._residues.get(residue)
+        if known is None:
+            known = self._residues[residue] = CompiledRule(self.info, residue)
+        return known
+
+
+class _CompiledFilter:
+    __slots__ = ("_predicate", "_tree", "id")
+
+    def __init__(self, id_: str, tree: Condition) -> None:
+        self.id = id_
+        self._tree = tree
+        self._predicate: Predicate | None = None
+
+    def holds(self, facts: Facts) -> bool:
+        if self._predicate is None:
+            self._predicate = compile_condition(self._tree)
+        return self._predicate(facts)
+
+
+class RuleSet:
+    """Rules, correlations and filters that were loaded together.
+
+    `lists` fill the rules' `%name%` references; `today` (ISO date) is what filters expire against, "" for never.
+    `only` keeps the rules with these ids, and what their correlations need.
+    """
+
+    def __init__(
+        self,
+        files: Iterable[CompiledFile],
+        *,
+        lists: Mapping[str, tuple[str, ...]] | None = None,
+        today: str = "",
+        only: Iterable[str] | None = None,
+    ) -> None:
+        kept = tuple(files)
+        self.lists = dict(lists or {})
+        self.notices: list[str] = []
+        """What a user should hear about the rules themselves, such as expired filters."""
+        names = _names(kept)
+        correlations = {rule.info.id: _linked(rule, names) for file in kept for rule in file.correlations}
+        documents = {rule.info.id: rule for file in kept for rule in file.rules}
+        if only is not None:
+            wanted = _closure(only, correlations, documents, names)
+            correlations = {key: rule for key, rule in correlations.items() if key in wanted}
+            documents = {key: rule for key, rule in documents.items() if key in wanted}
+        feeding = {name for rule in correlations.values() for name in rule.rules}
+        generating = {name for rule in correlations.values() if rule.generate for name in rule.rules}
+        self.correlations: tuple[CorrelationRule, ...] = tuple(correlations.values())
+        self.rules: dict[str, CompiledRule] = {}
+        self.infos: dict[str, RuleInfo] = {}
+        """The cards of everything that can report, by rule id; rules that only feed correlations are not among them."""
+        for key, document in documents.items():
+            alerts = document.alerts or key in generating
+            if not alerts and key not in feeding:
+                continue
+            where = f"{document.info.file}:{document.info.line}"
+            self.rules[key] = CompiledRule(document.info, fill_lists(unnamed(document.tree), self.lists, where))
+            if alerts:
+                self.infos[key] = document.info
+        for key, correlation in correlations.items():
+            if correlation.alerts:
+                self.infos[key] = correlation.info
+        self.infos = dict(sorted(self.infos.items()))
+        self._ordered = tuple(self.rules[key] for key in sorted(self.rules))
+        self._index: Index | None = None
+        self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
+        self._words: dict[str, tuple[str, ...]] = {}
+
+    def route(self, facts: Facts) -> tuple[CompiledRule, ...]:
+        """The rules that the event can match at all, by id."""
+        if self._index is None:
+            self._index = Index(rule.tree for rule in self._ordered)
+        ordered = self._ordered
+        return tuple(ordered[number] for number in self._index.candidates(facts))
+
+    def matches(self, facts: Facts) -> tuple[str, ...]:
+        """Ids of the rules that match the event, rules that only feed correlations included."""
+        return tuple(rule.id for rule in self.route(facts) if rule.matches(facts))
+
+    def suppressor(self, rule: str, facts: Facts) -> str | None:
+        """The id of the first filter that takes the event out of the rule, if any."""
+        for item in self._filters.get(rule, ()):
+            if not item.holds(facts):
+                return item.id
+        return None
+
+    def words(self, rule: str, facts: Facts) -> dict[str, Any]:
+        """The values that the rule's words, its grouping and its correlations name."""
+        names = self._words.get(rule)
+        if names is None:
+            names = self._words[rule] = self._names_needed(rule)
+        found: dict[str, Any] = {}
+        for name in names:
+            value = READERS[name](facts)
+            if value is not None:
+                found[name] = value
+        return found
+
+    def new_correlator(self) -> Correlator:
+        """Fresh windows for one cluster."""
+        return Correlator(self.correlations)
+
+    def _names_needed(self, rule: str) -> tuple[str, ...]:
+        names: dict[str, None] = {}
+        compiled = self.rules.get(rule)
+        if compiled is not None:
+            names.update(dict.fromkeys(words_needed(compiled.info)))
+        for correlation in self.correlations:
+            if rule in correlation.rules:
+                names.update(dict.fromkeys(words_needed(correlation.info)))
+                grouping = [correlation.aliases.get(name, {}).get(rule, name) for name in correlation.group_by]
+                aggregated = (*grouping, *correlation.fields)
+                names.update(dict.fromkeys(name for name in aggregated if name not in STUB_FIELDS))
+        return tuple(name for name in names if is_known(name))
+
+    def _link_filters(
+        self, filters: Iterable[Filter], names: Mapping[str, str], today: str
+    ) -> dict[str, list[_CompiledFilter]]:
+        linked: dict[str, list[_CompiledFilter]] = {}
+        for item in filters:
+            where = f"{item.file}:{item.line}"
+            if item.expires and today and item.expires < date.fromisoformat(today).isoformat():
+                self.notices.append(f"{where}: filter '{item.id}' expired on {item.expires} and is ignored")
+                continue
+            compiled = _CompiledFilter(item.id, fill_lists(unnamed(item.tree), self.lists, where))
+            for key in self._filtered(item, names, where):
+                linked.setdefault(key, []).append(compiled)
+        return linked
+
+    def _filtered(self, item: Filter, names: Mapping[str, str], where: str) -> list[str]:
+        if item.rules is None:
+            return list(self.rules)
+        found: dict[str, None] = {}
+        for reference in item.rules:
+            key = names.get(reference)
+            if key is None:
+                raise RuleError(f"{where}: filter names unknown rule '{reference}'{_nearest(reference, names)}")
+            correlation = next((rule for rule in self.correlations if rule.info.id == key), None)
+            found.update(dict.fromkeys(correlation.rules if correlation is not None else (key,)))
+        return list(found)
+
+
+def _names(files: Iterable[CompiledFile]) -> dict[str, str]:
+    """Everything that a rule may be called, to its id; RuleError where two rules claim one id."""
+    names: dict[str, str] = {}
+    owners: dict[str, RuleInfo] = {}
+    items: list[EventRule | CorrelationRule] = [rule for file in files for rule in (*file.rules, *file.correlations)]
+    for rule in items:
+        info = rule.info
+        if info.id in owners:
+            other = owners[info.id]
+            raise RuleError(
+                f"{info.file}:{info.line}: rule id '{info.id}' is taken by {other.file}:{other.line}; "
+                "ids come from file names and must be unique, so rename the file"
+            )
+        owners[info.id] = info
+        names[info.id] = info.id
+    for rule in items:
+        for name in rule.names:
+            names.setdefault(name, rule.info.id)
+    return names
+
+
+def _linked(rule: CorrelationRule, names: Mapping[str, str]) -> CorrelationRule:
+    from msgspec.structs import replace
+
+    where = f"{rule.info.file}:{rule.info.line}"
+
+    def resolve(reference: str) -> str:
+        found = names.get(reference)
+        if found is None:
+            raise RuleError(f"{where}: correlation names unknown rule '{reference}'{_nearest(reference, names)}")
+        return found
+
+    return replace(
+        rule,
+        rules=tuple(resolve(name) for name in rule.rules),
+        aliases={
+            alias: {resolve(name): meaning for name, meaning in meanings.items()}
+            for alias, meanings in rule.aliases.items()
+        },
+        alternatives=tuple(
+            replace(
+                way,
+                present=tuple(resolve(name) for name in way.present),
+                absent=tuple(resolve(name) for name in way.absent),
+            )
+            for way in rule.alternatives
+        ),
+    )
+
+
+def _nearest(reference: str, names: Iterable[str]) -> str:
+    close = difflib.get_close_matches(reference, list(names), n=1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def _closure(
+    only: Iterable[str],
+    correlations: Mapping[str, CorrelationRule],
+    documents: Mapping[str, EventRule],
+    names: Mapping[str, str],
+) -> set[str]:
+    wanted: set[str] = set()
+    stack: list[str] = []
+    for reference in only:
+        key = names.get(reference)
+        if key is None:
+            known = [*documents, *correlations]
+            raise RuleError(f"rule '{reference}' does not exist{_nearest(reference, known)}; see `kubewake rules list`")
+        stack.append(key)
+    while stack:
+        key = stack.pop()
+        if key not in wanted:
+            wanted.add(key)
+            if key in correlations:
+                stack.extend(correlations[key].rules)
+    return wanted

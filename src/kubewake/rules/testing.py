@@ -1,0 +1,221 @@
+"""Rule tests: for each rule, events that must and near misses that must not fire it."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.errors import RuleError
+from kubewake.event import AuditEvent, Batch
+from kubewake.facts import Context, Facts
+from kubewake.observation import Hit, Stub
+from kubewake.rules.document import Document, read_documents
+from kubewake.rules.example import complete, merge
+from kubewake.rules.lists import merged
+from kubewake.rules.ruleset import RuleSet
+
+SPACING_SECONDS = 0.05
+"""Between events of a case that name no time."""
+
+Observe = Callable[[Stub], Iterable[str]]
+"""A stateful detector: rule ids that a stub makes it report."""
+
+
+class Case(Struct, frozen=True):
+    """One test: what happens, and whether the rule must fire."""
+
+    rule: str
+    name: str
+    fires: bool
+    documents: tuple[dict[str, Any], ...]
+    """Whole events, or whole envelope documents when `raw`."""
+    raw: bool
+    lists: dict[str, tuple[str, ...]]
+    file: str
+    line: int
+
+
+class Outcome(Struct, frozen=True):
+    """What became of a case. `error` is "" when it passed."""
+
+    case: Case
+    error: str = ""
+
+
+class Laboratory:
+    """Judges the events of cases with a rule set, as the engine would: formats, facts, rules, windows, detectors.
+
+    `detectors` makes fresh stateful detectors for one case.
+    """
+
+    def __init__(self, rules: RuleSet, detectors: Callable[[], Observe] | None = None) -> None:
+        self._rules = rules
+        self._detectors = detectors
+
+    def fired(self, case: Case) -> set[str]:
+        """Ids of everything that reports on the case's events."""
+        found: set[str] = set()
+        names = merged(self._rules.lists, case.lists)
+        context = Context(names={name: frozenset(values) for name, values in names.items()})
+        stateful = bool(self._rules.correlations) or self._detectors is not None
+        stubs: list[Stub] = []
+        for batch in _batches(case):
+            for event, line in zip(batch.events, batch.lines, strict=True):
+                facts = Facts(event, event.cluster or batch.cluster, context)
+                matching = self._rules.matches(facts)
+                found.update(matching)
+                if stateful:
+                    stubs.append(self._stub(facts, matching, batch.file, line))
+        if stateful:
+            found.update(self._follow(stubs))
+        return found
+
+    def _stub(self, facts: Facts, matching: Iterable[str], file: str, line: int) -> Stub:
+        from kubewake.engine.stub import make_stub
+
+        rules = self._rules
+        hits = tuple(Hit(rule, rules.suppressor(rule, facts), rules.words(rule, facts)) for rule in matching)
+        return make_stub(facts.event, facts, file, line, hits)
+
+    def _follow(self, stubs: list[Stub]) -> Iterator[str]:
+        correlator = self._rules.new_correlator()
+        observe = self._detectors() if self._detectors is not None else None
+        for stub in sorted(stubs, key=lambda stub: (stub.time, stub.key)):
+            yield from (match.rule for match in correlator.observe(stub))
+            if observe is not None:
+                yield from observe(stub)
+
+
+def default_detectors() -> Observe:
+    """A fresh set of every Python detector."""
+    from kubewake.detectors import DetectorSet
+
+    group = DetectorSet()
+    return lambda stub: (detection.rule for detection in group.observe(stub))
+
+
+def _batches(case: Case) -> Iterator[Batch]:
+    if case.raw:
+        from kubewake.formats import decode
+
+        lines = b"".join(msgspec.json.encode(document) + b"\n" for document in case.documents)
+        batch = decode(lines, file=case.file)
+        if batch.malformed or not batch.events:
+            reason = batch.malformed[0].reason if batch.malformed else "no audit event in it"
+            raise RuleError(f"{case.file}:{case.line}: case '{case.name}' cannot be read: {reason}")
+        yield batch
+        return
+    try:
+        events = [msgspec.convert(document, AuditEvent, dec_hook=_raw) for document in case.documents]
+    except msgspec.ValidationError as error:
+        raise RuleError(f"{case.file}:{case.line}: case '{case.name}' is no audit event: {error}") from error
+    yield Batch(case.file, events, [case.line] * len(events))
+
+
+def _raw(kind: type[Any], value: Any) -> Any:
+    if kind is msgspec.Raw:
+        return msgspec.Raw(msgspec.json.encode(value))
+    raise NotImplementedError
+
+
+def read_cases(path: Path) -> list[Case]:
+    """The cases of a rule's test file; RuleError with file:line for what is wrong with it."""
+    documents = read_documents(path.read_text(encoding="utf-8"), str(path))
+    if len(documents) != 1:
+        raise RuleError(f"{path}:1: a test file holds one document with base, fires and quiet")
+    document = documents[0]
+    unknown = document.data.keys() - {"base", "fires", "quiet", "lists"}
+    if unknown:
+        name = sorted(unknown)[0]
+        raise document.error(f"unknown key '{name}' (there are: base, fires, quiet, lists)", name)
+    base = document.data.get("base") or {}
+    if not isinstance(base, Mapping):
+        raise document.error("'base' must be a mapping: part of an event", "base")
+    cases: list[Case] = []
+    for kind in ("fires", "quiet"):
+        items = document.data.get(kind) or []
+        if not isinstance(items, list):
+            raise document.error(f"'{kind}' must be a list of cases", kind)
+        for index, item in enumerate(items):
+            cases.append(_case(document, path.stem, base, kind, index, item))
+    return cases
+
+
+def _case(
+    document: Document, rule: str, base: Mapping[str, Any], kind: str, index: int, item: Any
+) -> Case:
+    if not isinstance(item, Mapping):
+        raise document.error("a case must be a mapping with 'name' and 'event', 'events' or 'raw'", kind, index)
+    unknown = item.keys() - {"name", "event", "events", "raw", "lists"}
+    if unknown:
+        key = sorted(unknown)[0]
+        raise document.error(f"unknown key '{key}' in a case", kind, index, key)
+    raw = item.get("raw")
+    documents = tuple(raw if isinstance(raw, list) else [raw]) if raw is not None else _events(base, item)
+    lists = {**(document.data.get("lists") or {}), **(item.get("lists") or {})}
+    return Case(
+        rule=rule,
+        name=str(item.get("name") or f"{kind} {index + 1}"),
+        fires=kind == "fires",
+        documents=documents,
+        raw=raw is not None,
+        lists={name: tuple(str(value) for value in values) for name, values in lists.items()},
+        file=document.file,
+        line=document.line(kind, index),
+    )
+
+
+def _events(base: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    changes = item.get("events")
+    if changes is None:
+        changes = [item.get("event") or {}]
+    events: list[dict[str, Any]] = []
+    seconds = 0.0
+    for change in changes:
+        plain = {key: value for key, value in change.items() if key not in {"at", "repeat"}}
+        if "at" in change:
+            seconds = max(seconds, float(change["at"]))
+        for _ in range(int(change.get("repeat", 1))):
+            events.append(complete(merge(base, plain), number=len(events) + 1, seconds=seconds))
+            seconds += SPACING_SECONDS
+    return tuple(events)
+
+
+def run_cases(
+    cases: Sequence[Case], build: Callable[[dict[str, tuple[str, ...]]], Laboratory]
+) -> list[Outcome]:
+    """Run cases; `build` makes the laboratory for the lists that cases set (cases without lists share one)."""
+    outcomes: list[Outcome] = []
+    laboratories: dict[str, Laboratory] = {}
+    for case in cases:
+        key = repr(sorted(case.lists.items()))
+        laboratory = laboratories.get(key)
+        if laboratory is None:
+            laboratory = laboratories[key] = build(case.lists)
+        try:
+            fired = laboratory.fired(case)
+        except RuleError as error:
+            outcomes.append(Outcome(case, str(error)))
+            continue
+        if (case.rule in fired) == case.fires:
+            outcomes.append(Outcome(case))
+            continue
+        what = "must fire and does not" if case.fires else "must stay quiet and fires"
+        others = sorted(fired - {case.rule})
+        also = f" (rules that fire: {', '.join(others)})" if others else ""
+        outcomes.append(Outcome(case, f"{case.file}:{case.line}: {case.rule}: '{case.name}' {what}{also}"))
+    return outcomes
+
+
+def missing_cases(rule: str, cases: Sequence[Case], where: str) -> list[str]:
+    """What a rule's tests lack: at least two cases that fire and two near misses."""
+    fires = sum(case.fires for case in cases)
+    quiet = len(cases) - fires
+    problems = []
+    if fires < 2:
+        problems.append(f"{where}: {rule} has {fires} cases under 'fires'; add events until there are two")
+    if quiet < 2:
+        problems.append(f"{where}: {rule} has {quiet} cases under 'quiet'; add near misses until there are two")
+    return problems

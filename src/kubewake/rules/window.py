@@ -1,0 +1,272 @@
+"""The events of one group in the window of a correlation, and what they come to."""
+
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+
+from msgspec import Struct
+
+from kubewake.observation import Evidence
+from kubewake.rules.compiled import CorrelationRule
+
+MAX_ENTRIES = 5_000
+"""Events kept in one window; more than any sensible threshold, and a bound whatever the log."""
+
+SLACK_MICROSECONDS = 30_000_000
+"""How long entries stay behind the newest window, for events that come late."""
+
+
+class Entry(Struct, frozen=True, array_like=True, order=True):
+    """One event in a window. `rules` are the positions of the rules that it matched."""
+
+    time: int
+    """Event time in microseconds since 1970."""
+    key: int
+    rules: tuple[int, ...]
+    weight: int
+    value: str | float | None
+    evidence: Evidence
+
+
+class Window:
+    """Entries of one group in time order, with the aggregate of the newest timespan kept up to date."""
+
+    __slots__ = (
+        "_chains",
+        "_low",
+        "_rules",
+        "_span",
+        "_total",
+        "_values",
+        "dropped",
+        "entries",
+        "fired",
+        "rule",
+    )
+
+    def __init__(self, rule: CorrelationRule) -> None:
+        self.rule = rule
+        self.entries: list[Entry] = []
+        self.fired: tuple[int, int] | None = None
+        """Time and key of the first event of the window that fired, while the condition goes on to hold."""
+        self.dropped = 0
+        self._span = rule.timespan_seconds * 1_000_000
+        self._low = 0
+        self._total = 0
+        self._values: Counter[str | float | None] = Counter()
+        self._rules: Counter[int] = Counter()
+        self._chains: list[list[tuple[int, int] | None]] = [[None] * len(way.present) for way in rule.alternatives]
+
+    @property
+    def newest(self) -> int:
+        """Event time of the newest entry; 0 while empty."""
+        return self.entries[-1].time if self.entries else 0
+
+    def add(self, entry: Entry) -> bool:
+        """Take in an event; False where this request is in already."""
+        entries = self.entries
+        request = entry.key >> 2
+        for other in reversed(entries[-64:]):
+            if other.key >> 2 == request and set(entry.rules) <= set(other.rules):
+                return False
+            if other.time < entry.time - SLACK_MICROSECONDS:
+                break
+        late = bool(entries) and entry < entries[-1]
+        insort(entries, entry)
+        if late:
+            self._recount()
+        else:
+            self._count(entry, 1)
+            self._chain(entry)
+            while entries[self._low].time < entry.time - self._span:
+                self._count(entries[self._low], -1)
+                self._low += 1
+        self._prune()
+        return True
+
+    def holds(self) -> bool:
+        """Whether the condition holds in the timespan that ends with the newest entry."""
+        return self._holds(self._aggregate(), self._rules, self._chain_holds)
+
+    def holds_around(self, entry: Entry) -> bool:
+        """Whether it holds in any timespan that contains the entry (for entries that came late)."""
+        first = bisect_left(self.entries, entry)
+        for end in range(first, len(self.entries)):
+            moment = self.entries[end].time
+            if moment > entry.time + self._span:
+                break
+            start = bisect_left(self.entries, moment - self._span, key=lambda item: item.time)
+            if self._holds_in(self.entries[start : end + 1]):
+                return True
+        return False
+
+    def holds_between(self, start: int, end: int) -> bool:
+        """Whether it holds for the entries between two times, both included."""
+        return self._holds_in(self.between(start, end))
+
+    def between(self, start: int, end: int) -> list[Entry]:
+        """The entries between two times, both included."""
+        low = bisect_left(self.entries, start, key=lambda item: item.time)
+        high = bisect_right(self.entries, end, key=lambda item: item.time)
+        return self.entries[low:high]
+
+    def drop_until(self, moment: int) -> None:
+        """Forget the entries up to and including a time."""
+        self.entries = [entry for entry in self.entries if entry.time > moment]
+        self._recount()
+
+    def contributing(self) -> list[Entry]:
+        """The entries that the newest timespan consists of; of a chain, those from its first link on."""
+        found = self.between(self.newest - self._span, self.newest)
+        if self.rule.type == "temporal_ordered":
+            starts = [chain[-1] for chain in self._chains if chain and chain[-1] is not None]
+            if starts:
+                first = max(start for start in starts if start is not None)
+                found = [entry for entry in found if (entry.time, entry.key) >= first]
+        return found
+
+    def summary(self) -> tuple[int, float, list[str]]:
+        """Events in the newest timespan, the aggregate, and up to ten distinct values."""
+        values = sorted(str(value) for value in self._values if value is not None)[:10]
+        return self._total, self._aggregate(), values
+
+    def restore(self, entries: Sequence[Entry], fired: tuple[int, int] | None) -> None:
+        """Take over saved entries."""
+        self.entries = list(entries)
+        self.fired = fired
+        self._recount()
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self._total += sign * entry.weight
+        if entry.value is not None:
+            self._values[entry.value] += sign
+            if not self._values[entry.value]:
+                del self._values[entry.value]
+        for position in entry.rules:
+            self._rules[position] += sign
+            if not self._rules[position]:
+                del self._rules[position]
+
+    def _recount(self) -> None:
+        self._total = 0
+        self._values.clear()
+        self._rules.clear()
+        self._chains = [[None] * len(way.present) for way in self.rule.alternatives]
+        edge = self.newest - self._span
+        self._low = bisect_left(self.entries, edge, key=lambda item: item.time)
+        for entry in self.entries[self._low :]:
+            self._count(entry, 1)
+            self._chain(entry)
+
+    def _chain(self, entry: Entry) -> None:
+        if self.rule.type != "temporal_ordered":
+            return
+        for way, chain in zip(self.rule.alternatives, self._chains, strict=True):
+            for stage in range(len(chain) - 1, -1, -1):
+                if self.rule.rules.index(way.present[stage]) in entry.rules:
+                    if stage == 0:
+                        chain[0] = (entry.time, entry.key)
+                    elif chain[stage - 1] is not None:
+                        chain[stage] = chain[stage - 1]
+
+    def _chain_holds(self, number: int) -> bool:
+        start = self._chains[number][-1] if self._chains[number] else None
+        return start is not None and start[0] >= self.newest - self._span
+
+    def _prune(self) -> None:
+        edge = self.newest - self._span - SLACK_MICROSECONDS
+        excess = max(bisect_left(self.entries, edge, key=lambda item: item.time), 0)
+        if len(self.entries) - excess > MAX_ENTRIES:
+            surplus = len(self.entries) - excess - MAX_ENTRIES // 2
+            self.dropped += surplus
+            excess += surplus
+            del self.entries[:excess]
+            self._recount()
+        elif excess > 64 and excess <= self._low:
+            del self.entries[:excess]
+            self._low -= excess
+
+    def _aggregate(self) -> float:
+        return self._aggregate_of(self._total, self._values, self._rules)
+
+    def _aggregate_of(self, total: int, values: Counter[str | float | None], rules: Counter[int]) -> float:
+        match self.rule.type:
+            case "event_count":
+                return float(total)
+            case "value_count":
+                return float(len(values))
+            case "temporal" | "temporal_ordered":
+                return float(len(rules))
+        numbers = sorted(
+            (float(value), times) for value, times in values.items() if isinstance(value, int | float)
+        )
+        count = sum(times for _, times in numbers)
+        if not count:
+            return float("nan")
+        match self.rule.type:
+            case "value_sum":
+                return sum(value * times for value, times in numbers)
+            case "value_avg":
+                return sum(value * times for value, times in numbers) / count
+            case "value_median":
+                flat = [value for value, times in numbers for _ in range(times)]
+                middle = count // 2
+                return flat[middle] if count % 2 else (flat[middle - 1] + flat[middle]) / 2
+        rank = max(1, -(-count * self.rule.percentile // 100))
+        seen = 0
+        for value, times in numbers:
+            seen += times
+            if seen >= rank:
+                return value
+        return numbers[-1][0]
+
+    def _holds_in(self, entries: Sequence[Entry]) -> bool:
+        values: Counter[str | float | None] = Counter(entry.value for entry in entries if entry.value is not None)
+        rules = Counter(position for entry in entries for position in entry.rules)
+        total = sum(entry.weight for entry in entries)
+        return self._holds(
+            self._aggregate_of(total, values, rules), rules, lambda number: self._chain_in(number, entries)
+        )
+
+    def _chain_in(self, number: int, entries: Iterable[Entry]) -> bool:
+        wanted = [self.rule.rules.index(name) for name in self.rule.alternatives[number].present]
+        stage = 0
+        for entry in entries:
+            if stage < len(wanted) and wanted[stage] in entry.rules:
+                stage += 1
+        return stage == len(wanted)
+
+    def _holds(self, aggregate: float, rules: Counter[int], chain_holds: Callable[[int], bool]) -> bool:
+        rule = self.rule
+        if rule.threshold is not None:
+            return relation(rule.threshold.operator, aggregate, rule.threshold.bound)
+        position = rule.rules.index
+        for number, way in enumerate(rule.alternatives):
+            if any(position(name) in rules for name in way.absent):
+                continue
+            if rule.type == "temporal_ordered":
+                if chain_holds(number):
+                    return True
+            elif all(position(name) in rules for name in way.present):
+                return True
+        return False
+
+
+
+
+
+def relation(operator: str, left: float, right: float) -> bool:
+    """Whether two numbers relate as the operator says; never for "not a number"."""
+    match operator:
+        case "gte":
+            return left >= right
+        case "gt":
+            return left > right
+        case "lte":
+            return left <= right
+        case "lt":
+            return left < right
+        case "eq":
+            return left == right
+        case _:
+            return left == left and left != right  # noqa: PLR0124  # not a number differs from itself
