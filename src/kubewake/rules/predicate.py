@@ -11,7 +11,7 @@ import re2
 
 from kubewake.facts import Facts
 from kubewake.facts.context import parse_address
-from kubewake.facts.native import walk
+from kubewake.facts.native import is_native, walk
 from kubewake.facts.registry import READERS
 from kubewake.rules.condition import (
     FALSE,
@@ -34,6 +34,8 @@ Predicate = Callable[[Facts], bool]
 Test = Callable[[Any], bool]
 Read = Callable[[Any], Any]
 
+READER: Callable[[str], Read] = READERS.__getitem__
+
 MEMO_LIMIT = 4096
 """Answers remembered per test for texts that repeat (user agents, names, images); cleared when full."""
 
@@ -43,7 +45,7 @@ MEMO_TEXT_LIMIT = 1024
 
 def compile_condition(tree: Condition) -> Predicate:
     """The function that says whether the condition holds for the facts of an event."""
-    return _compile(tree, READERS.__getitem__)
+    return _compile(tree, READER)
 
 
 def _compile(tree: Condition, reader_of: Callable[[str], Read]) -> Callable[[Any], bool]:
@@ -66,7 +68,8 @@ def _compile(tree: Condition, reader_of: Callable[[str], Read]) -> Callable[[Any
         case Keyword(operation, values, cased):
             return _keyword(test_of(operation, values, cased=cased))
         case Match(name, operation, values, cased):
-            return _match(reader_of(name), operation, values, cased=cased)
+            absent = is_absent if reader_of is READER and is_native(name) else is_empty
+            return _match(reader_of(name), operation, values, absent, cased=cased)
         case Expand(_, pattern):
             raise ValueError(f"the lists of {pattern!r} are not filled in")
 
@@ -159,11 +162,13 @@ def _within(read: Read, inner: Callable[[Any], bool]) -> Callable[[Any], bool]:
     return holds
 
 
-def _match(read: Read, operation: str, values: tuple[Scalar, ...], *, cased: bool) -> Callable[[Any], bool]:
+def _match(
+    read: Read, operation: str, values: tuple[Scalar, ...], absent: Callable[[Any], bool], *, cased: bool
+) -> Callable[[Any], bool]:
     if operation == "exists":
-        return lambda facts: not is_absent(read(facts))
+        return lambda facts: not absent(read(facts))
     if operation == "null":
-        return lambda facts: is_absent(read(facts))
+        return lambda facts: absent(read(facts))
     test = test_of(operation, values, cased=cased)
 
     def holds(facts: Any) -> bool:
@@ -182,6 +187,11 @@ def _match(read: Read, operation: str, values: tuple[Scalar, ...], *, cased: boo
 def is_absent(value: Any) -> bool:
     """Whether a field's value counts as null: missing, or a list or mapping with nothing in it."""
     return value is None or (not isinstance(value, str | bool | int | float) and not value)
+
+
+def is_empty(value: Any) -> bool:
+    """Whether a derived field's value counts as null: derived texts are empty where they do not apply."""
+    return value == "" or is_absent(value)
 
 
 def flat(value: Any) -> Iterator[Any]:

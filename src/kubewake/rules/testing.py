@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import RuleError
-from kubewake.event import AuditEvent, Batch
+from kubewake.event import Batch, decode_event
 from kubewake.facts import Context, Facts
 from kubewake.observation import Hit, Stub
 from kubewake.rules.document import Document, read_documents
@@ -98,26 +98,26 @@ def default_detectors() -> Observe:
 
 def _batches(case: Case) -> Iterator[Batch]:
     if case.raw:
-        from kubewake.formats import decode
-
-        lines = b"".join(msgspec.json.encode(document) + b"\n" for document in case.documents)
-        batch = decode(lines, file=case.file)
-        if batch.malformed or not batch.events:
-            reason = batch.malformed[0].reason if batch.malformed else "no audit event in it"
-            raise RuleError(f"{case.file}:{case.line}: case '{case.name}' cannot be read: {reason}")
-        yield batch
+        for document in case.documents:
+            yield decoded(msgspec.json.encode(document), case)
         return
-    try:
-        events = [msgspec.convert(document, AuditEvent, dec_hook=_raw) for document in case.documents]
-    except msgspec.ValidationError as error:
-        raise RuleError(f"{case.file}:{case.line}: case '{case.name}' is no audit event: {error}") from error
-    yield Batch(case.file, events, [case.line] * len(events))
+    for number, document in enumerate(case.documents, 1):
+        data = msgspec.json.encode(document)
+        try:
+            yield Batch(case.file, [decode_event(data)], [number])
+        except msgspec.ValidationError:
+            yield decoded(data, case)
 
 
-def _raw(kind: type[Any], value: Any) -> Any:
-    if kind is msgspec.Raw:
-        return msgspec.Raw(msgspec.json.encode(value))
-    raise NotImplementedError
+def decoded(data: bytes, case: Case) -> Batch:
+    """What the formats make of a case's document; RuleError where that is nothing."""
+    from kubewake.formats import decode
+
+    batch = decode(data + b"\n", file=case.file)
+    if batch.malformed or not batch.events:
+        reason = batch.malformed[0].reason if batch.malformed else "no audit event in it"
+        raise RuleError(f"{case.file}:{case.line}: case '{case.name}' cannot be read: {reason}")
+    return batch
 
 
 def read_cases(path: Path) -> list[Case]:
@@ -219,3 +219,36 @@ def missing_cases(rule: str, cases: Sequence[Case], where: str) -> list[str]:
     if quiet < 2:
         problems.append(f"{where}: {rule} has {quiet} cases under 'quiet'; add near misses until there are two")
     return problems
+
+
+def find_tests(folders: Iterable[Path], ids: Sequence[str] = ()) -> list[Path]:
+    """The test files of the named rules, or all; RuleError for a rule without one."""
+    available = {path.stem: path for folder in folders for path in sorted(folder.glob("*.yml"))}
+    if not ids:
+        if not available:
+            raise RuleError("no rule tests found; name their folder with --tests")
+        return list(available.values())
+    for name in ids:
+        if name not in available:
+            raise RuleError(f"rule '{name}' has no test file {name}.yml; write one, or name its folder with --tests")
+    return [available[name] for name in ids]
+
+
+def run_tests(files: Iterable[Path], rule_paths: Sequence[Path] = ()) -> Iterator[Outcome]:
+    """Run whole test files, each with the rule it is named after (and what its windows need)."""
+    from kubewake.detectors import detector_infos
+    from kubewake.rules.pack import load_rules
+
+    detectors = detector_infos()
+    for path in files:
+        rule = path.stem
+        only = None if rule in detectors else [rule]
+
+        def build(lists: dict[str, tuple[str, ...]], only: list[str] | None = only) -> Laboratory:
+            rules = load_rules(rule_paths, lists=lists, only=only)
+            return Laboratory(rules, default_detectors if only is None else None)
+
+        try:
+            yield from run_cases(read_cases(path), build)
+        except RuleError as error:
+            yield Outcome(Case(rule, "", True, (), False, {}, str(path), 1), str(error))
