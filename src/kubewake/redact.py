@@ -1,0 +1,167 @@
+"""Takes credentials out of everything that leaves the program: tokens, passwords, keys, contents of Secrets.
+
+Over-redaction is preferred to a leak; what is replaced reads `[redacted]`. Redacting twice changes nothing.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+REDACTED = "[redacted]"
+
+_VALUE = r"(?:\\?\"[^\"\\]*(?:\\?\"|$)|'[^']*(?:'|$)|\[redacted\]|[^\s&\"',;]+)"
+"""What follows a telling key: a quoted text, or all up to a space, quote or separator."""
+
+_STRONG = (
+    r"(?:pass(?:word|wd|phrase|code)|(?<![a-z])pwd|secret[_-]?(?:access[_-]?)?key|client[_-]?secret|api[_-]?key"
+    r"|access[_-]?key(?:[_-]?id)?|private[_-]?key|encryption[_-]?key|account[_-]?key|shared[_-]?key|session[_-]?key"
+    r"|key-data|(?<!/)token)"
+)
+"""Names of settings and headers that hold a credential, wherever they stand in a longer name."""
+
+_WEAK = r"(?:credentials?|(?<![a-z])auth|secret|(?<![a-z])cookie|(?<![a-z])sig)"
+"""Names that do so only where a value is assigned with an equals sign."""
+
+_FLAGS = r"(?:password|passwd|passphrase|pass|token|secret|api-?key|access-?key|secret-?key|private-?key|client-?secret|auth|credentials?)"
+
+_TOKENS = re.compile(
+    r"eyJ[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*)*"  # JSON Web Token, whole or cut off
+    r"|\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"
+    r"|\bgh[pousr]_[A-Za-z0-9]{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{12,}|\bnpm_[A-Za-z0-9]{20,}"
+    r"|\bxox[abeoprs]-[\w-]{8,}|\bAIza[\w-]{30,}|\bya29\.[\w.-]{16,}|\bsk_(?:live|test)_\w{8,}"
+    r"|\bhv[sbr]\.[\w-]{16,}|\bsha256~[\w-]{16,}|\bdop_v1_[0-9a-f]{32,}|\bsk-(?:ant-|proj-)?[\w-]{20,}"
+    r"|(?<![\w.-])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w.-])"  # bootstrap token
+    r"|-----BEGIN [A-Z0-9 ]{0,30}PRIVATE KEY-----(?:(?!-----END).)*(?:-----END [A-Z0-9 ]{0,30}PRIVATE KEY-----)?",
+    re.DOTALL,
+)
+_BEARER = re.compile(r"(?i)(\bbearer(?:\s|\+|%20|:)+[\"']?)(?!\[redacted\])[A-Za-z0-9._~+/=%-]{8,}")
+_AUTHORIZATION = re.compile(
+    r"(?i)(\bauthorization(?:[\"'\s]|\\\")*(?::|=|%3A|%3D)(?:[\"'\s+]|%20|\\\")*"
+    r"(?:(?:basic|bearer|token|digest|negotiate|aws4-hmac-sha256)(?:\s|\+|%20)+)?)"
+    r"(?:\[redacted\]|[^\s\"'&\\]+)"
+)
+_ASSIGNED = re.compile(
+    rf"(?i)((?:{_STRONG}|{_WEAK})[\w.-]{{0,40}}\\?[\"']?\s*(?:=|%3D)\s*){_VALUE}"
+)  # fmt: skip
+_NAMED = re.compile(rf"(?i)({_STRONG}\\?[\"']?\s{{0,4}}(?::|%3A)(?:\s|%20|\+){{0,4}})(?!//){_VALUE}")
+_QUOTED_KEY = re.compile(
+    rf"(?i)(\\?\"[\w.-]{{0,60}}{_STRONG}[\w.-]{{0,20}}\\?\"\s{{0,4}}:\s{{0,4}})(?:\\\"(?:(?!\\\").)*(?:\\\"|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))",
+    re.DOTALL,
+)
+_FLAG = re.compile(rf"(?i)((?<![\w-])--?{_FLAGS}(?:\s+|&command=|%20|\+)){_VALUE}")
+_MYSQL = re.compile(
+    r"((?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|sshpass)\b[^|;\n]{0,400}?\s-p\s?)(?![\s-])" + _VALUE
+)
+_REDIS = re.compile(r"(redis-cli\b[^|;\n]{0,400}?\s-a\s+)" + _VALUE)
+_USERINFO = re.compile(
+    r"((?:[a-z][a-z0-9+.-]{0,20}(?:://|%3A%2F%2F))[^\s/@:\"']{0,200}(?::|%3A))(?:\[redacted\]|[^\s/@\"']{1,400})(?=@|%40)"
+)
+_CURL_USER = re.compile(
+    r"((?:^|[\s&]|command=)(?:-u|--user|--proxy-user)(?:[=\s]+|&command=)[^\s:&\"']{1,200}:)" + _VALUE
+)
+_SECRET_DATA = re.compile(
+    r"(\\*\"(?:data|stringData)\\*\"\s{0,4}:\s{0,4})\{(?:[^{}\"\\]|\\+\"|\\[^\"]|\"(?:\\.|[^\"\\])*\")*\}?"
+)
+_ENV_VALUE = re.compile(
+    rf"(?i)(\\?\"name\\?\"\s{{0,4}}:\s{{0,4}}\\?\"[\w.-]{{0,80}}(?:{_STRONG}|{_WEAK})[\w.-]{{0,40}}\\?\"\s{{0,4}},\s{{0,4}}"
+    rf"\\?\"value\\?\"\s{{0,4}}:\s{{0,4}})(?:\\\"(?:(?!\\\").)*(?:\\\"|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))"
+)
+
+_HINT = re.compile(
+    r"(?i)eyJ|pass|pwd|secret|token|key|auth|bearer|credential|cookie|sig|AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_|glpat"
+    r"|npm_|xox|AIza|ya29|sk[_-]|hv[sbr]\.|sha256~|dop_v1|BEGIN|\.[a-z0-9]{16}|://|%3A%2F%2F|\s-[apu]|-u|--user|\"data"
+)
+"""One look that most texts end at; every pattern above needs one of these."""
+
+
+def _kept(match: re.Match[str]) -> str:
+    return match.group(1) + REDACTED
+
+
+_STEPS: tuple[tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]], ...] = (
+    (_TOKENS, REDACTED),
+    (_AUTHORIZATION, _kept),
+    (_BEARER, _kept),
+    (_USERINFO, _kept),
+    (_ENV_VALUE, _kept),
+    (_QUOTED_KEY, _kept),
+    (_ASSIGNED, _kept),
+    (_NAMED, _kept),
+    (_FLAG, _kept),
+    (_MYSQL, _kept),
+    (_REDIS, _kept),
+    (_CURL_USER, _kept),
+)
+
+
+def redact(text: str) -> str:
+    """The text without credentials: tokens, passwords, keys, authorization headers, contents of Secrets."""
+    if _HINT.search(text) is None:
+        return text
+    if "Secret" in text and "ata" in text:
+        text = _SECRET_DATA.sub(_kept, text)
+    for pattern, replacement in _STEPS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+_SECRET_KEY = re.compile(
+    r"(?i)(?:^|[_.-])(?:password|passwd|passphrase|token|secret[_-]?key|api[_-]?key|access[_-]?key(?:[_-]?id)?"
+    r"|secret[_-]?access[_-]?key|private[_-]?key|client[_-]?secret|authorization|cookie|tls\.key|client-key-data"
+    r"|\.dockerconfigjson|\.dockercfg)$"
+)
+_CAMEL_SECRET_KEY = re.compile(
+    r"(?:[a-z](?:Password|Passphrase|Token|SecretKey|ApiKey|AccessKey|PrivateKey|ClientSecret))$"
+)
+_ENV_NAME = re.compile(rf"(?i)(?:{_STRONG}|{_WEAK})")
+_FLAG_WORD = re.compile(rf"(?i)--?{_FLAGS}$")
+_HARMLESS_KEYS = frozenset({"secret_token", "continue_token"})
+"""Keys that sound like a credential but hold a name."""
+
+MAX_DEPTH = 200
+
+
+def _is_secret_key(key: str) -> bool:
+    return key not in _HARMLESS_KEYS and (
+        _SECRET_KEY.search(key) is not None or _CAMEL_SECRET_KEY.search(key) is not None
+    )
+
+
+def _redact_list(items: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
+    found: list[Any] = []
+    hide = False
+    for item in items:
+        found.append(REDACTED if hide and isinstance(item, str) else redact_value(item, depth + 1))
+        hide = isinstance(item, str) and _FLAG_WORD.match(item) is not None
+    return found
+
+
+def redact_value(value: Any, depth: int = 0) -> Any:
+    """A JSON value without credentials: texts redacted, Secret contents and values under telling keys replaced.
+
+    Mappings and lists are copied; tuples become lists. What is nested deeper than `MAX_DEPTH` is replaced whole.
+    """
+    if isinstance(value, str):
+        return redact(value)
+    if depth > MAX_DEPTH:
+        return REDACTED
+    if isinstance(value, Mapping):
+        is_secret = value.get("kind") == "Secret"
+        name = value.get("name")
+        hides_value = isinstance(name, str) and _ENV_NAME.search(name) is not None
+        found: dict[Any, Any] = {}
+        for key, item in value.items():
+            if (is_secret and key in ("data", "stringData")) and isinstance(item, Mapping):
+                found[key] = dict.fromkeys(item, REDACTED)
+            elif (isinstance(key, str) and isinstance(item, str) and item and _is_secret_key(key)) or (
+                key == "value" and hides_value and isinstance(item, str)
+            ):
+                found[key] = REDACTED
+            else:
+                found[redact(key) if isinstance(key, str) else key] = redact_value(item, depth + 1)
+        return found
+    if isinstance(value, (list, tuple)):
+        return _redact_list(value, depth)
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return REDACTED
+    return value
