@@ -59,7 +59,7 @@ docs-check: .venv/.dev
 	$(BIN)/python docs/generate.py --check
 
 mutate: .venv/.dev ## delete each condition of each rule and see a test fail
-	$(BIN)/python -m kubewake.rules.mutation
+	$(BIN)/python -m kubewake.workbench.mutation
 
 fuzz: .venv/.dev ## 200,000 hostile inputs through the formats
 	$(BIN)/python -m tests.fuzz.formats --inputs 200000

@@ -6,7 +6,7 @@ import pytest
 
 from kubewake.detectors import detector_infos
 from kubewake.rules.pack import load_rules
-from kubewake.rules.testing import Laboratory, default_detectors, missing_cases, read_cases, run_cases
+from kubewake.workbench.testing import Laboratory, default_detectors, missing_cases, read_cases, run_cases
 
 HERE = Path(__file__).parent
 RULES = load_rules()

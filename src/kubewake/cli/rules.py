@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from kubewake.errors import ExitCode, RuleError
-from kubewake.finding import Audience, Severity
+from kubewake.errors import ExitCode
 
 app = App(name="rules", help="List, show, lint, test, explain and tune rules.")
 
@@ -42,7 +41,7 @@ def test(
     quiet
         Only failures.
     """
-    from kubewake.rules.testing import find_tests, run_tests
+    from kubewake.workbench.testing import find_tests, run_tests
 
     folders = [tests] if tests is not None else [folder / "tests" for folder in rules if (folder / "tests").is_dir()]
     if not folders and SOURCE_TESTS.is_dir():

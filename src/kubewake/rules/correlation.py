@@ -137,9 +137,7 @@ class Correlator:
                     queue.append(match)
             hits = {}
 
-    def _feed(
-        self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]
-    ) -> Iterator[CorrelationHit]:
+    def _feed(self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]) -> Iterator[CorrelationHit]:
         matched: dict[str | None, list[int]] = {}
         for position, name in enumerate(rule.rules):
             hit = hits.get(name)

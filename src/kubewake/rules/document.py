@@ -72,6 +72,7 @@ def read_documents(text: str, file: str) -> list[Document]:
         try:
             while loader.check_node():
                 node = loader.get_node()
+                assert node is not None
                 lines: dict[KeyPath, int] = {}
                 data = _Reader(file, loader).build(node, (), lines)
                 if data is None:
@@ -87,4 +88,3 @@ def read_documents(text: str, file: str) -> list[Document]:
         problem = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise RuleError(f"{file}:{line}: not valid YAML: {problem}") from error
     return documents
-

@@ -19,8 +19,8 @@ from kubewake.rules.condition import (
 )
 from kubewake.rules.pattern import entry_match, fill, match_of, placeholders
 
-
 Lists = dict[str, tuple[str, ...]]
+
 
 def merged(*layers: Mapping[str, Iterable[str]]) -> Lists:
     """All lists, with the entries of equally named ones together."""

@@ -145,7 +145,7 @@ def load_files(paths: Iterable[Path]) -> list[CompiledFile]:
     loaded: list[CompiledFile] = []
     for path in paths:
         sources = [(str(file), _read(file)) for file in rule_files(path)]
-        loaded.extend(_through_cache(xxhash.xxh3_64_hexdigest(str(path.resolve())), sources, compiler))
+        loaded.extend(_through_cache(xxhash.xxh3_64_hexdigest(str(path.resolve()).encode()), sources, compiler))
     return loaded
 
 

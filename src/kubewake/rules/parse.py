@@ -106,9 +106,7 @@ def compile_text(text: str, file: str) -> CompiledFile:
     compiled_correlations = tuple(_correlation(document, ids[id(document)]) for document in correlations)
     return CompiledFile(
         file=file,
-        rules=tuple(
-            _rule(document, ids[id(document)], alone=not correlations, stem=stem) for document in detections
-        ),
+        rules=tuple(_rule(document, ids[id(document)], alone=not correlations, stem=stem) for document in detections),
         correlations=compiled_correlations,
         filters=tuple(
             _filter(document, stem if len(filters) == 1 else f"{stem}-{number}")
@@ -194,7 +192,7 @@ def _info(document: Document, rule_id: str, kind: str) -> RuleInfo:
     return RuleInfo(
         id=rule_id,
         title=title.strip(),
-        level=cast(Severity, level),
+        level=cast("Severity", level),
         description=str(data.get("description") or "").strip(),
         attack=attack,
         falsepositives=_listed(document, "falsepositives"),
@@ -204,14 +202,14 @@ def _info(document: Document, rule_id: str, kind: str) -> RuleInfo:
         confidence=block.confidence,
         audience=block.audience,
         needs=block.needs,
-        story=block.story or f"{{actor}} sent a request that matches the rule \"{title.strip()}\", from {{source.ip}}.",
+        story=block.story or f'{{actor}} sent a request that matches the rule "{title.strip()}", from {{source.ip}}.',
         remediation=tuple(block.remediation),
         group_by=tuple(block.group_by),
         window_seconds=block.window_seconds,
         always=block.always,
         affected=block.affected,
         version=block.version,
-        kind=cast(Any, kind),
+        kind=cast("Any", kind),
         tactic=tactic,
         uuid=str(data.get("id") or ""),
         author=str(data.get("author") or ""),
@@ -295,13 +293,13 @@ def _correlation(document: Document, rule_id: str) -> CorrelationRule:
     except (TypeError, AttributeError, ValueError) as error:
         raise document.error(f"the correlation is not well-formed: {error}", "correlation") from error
     if parsed.errors:
-        error = parsed.errors[0]
-        key = next((name for kind, name in _ERROR_KEYS.items() if isinstance(error, kind)), "correlation")
-        raise document.error(str(error.args[0]), key)
+        first = parsed.errors[0]
+        key = next((name for kind, name in _ERROR_KEYS.items() if isinstance(first, kind)), "correlation")
+        raise document.error(str(first.args[0]), key)
     info = _info(document, rule_id, "correlation")
     references = parsed.rules if parsed.rules is not None else []
     names = [safe.get(reference.reference, reference.reference) for reference in references]
-    kind = cast(CorrelationType, parsed.type.name.lower())
+    kind = cast("CorrelationType", parsed.type.name.lower())
     threshold: Threshold | None = None
     alternatives: tuple[Alternative, ...] = ()
     fields: tuple[str, ...] = ()
@@ -319,7 +317,7 @@ def _correlation(document: Document, rule_id: str) -> CorrelationRule:
     elif kind in {"temporal", "temporal_ordered"}:
         threshold, alternatives = _temporal(document, kind, names, condition)
     else:
-        threshold = Threshold(cast(Operator, condition.op.name.lower()), float(condition.count))
+        threshold = Threshold(cast("Operator", condition.op.name.lower()), float(condition.count))
         wanted = condition.fieldref
         fields = tuple(wanted) if isinstance(wanted, list) else (wanted,) if wanted else ()
         percentile = condition.percentile if condition.percentile is not None else 95
@@ -345,7 +343,7 @@ def _correlation(document: Document, rule_id: str) -> CorrelationRule:
 
 
 def _with_safe_names(data: dict[str, Any], body: dict[str, Any], safe: dict[str, str]) -> dict[str, Any]:
-    """pySigma's extended conditions know no dashes in names: give it names without, and remember which."""
+    """Give pySigma names without dashes, which its extended conditions cannot read, and remember which."""
     text = body.get("condition")
     if not isinstance(text, str):
         return data
@@ -378,7 +376,7 @@ def _temporal(
             raise document.error(f"the condition asks for {count} of {len(names)} rules", "correlation", "condition")
         return None, (Alternative(tuple(names)),)
     if kind == "temporal":
-        return Threshold(cast(Operator, operator), float(count)), ()
+        return Threshold(cast("Operator", operator), float(count)), ()
     if operator != "gte":
         raise document.error("temporal_ordered needs 'gte'", "correlation", "condition")
     ways = tuple(Alternative(chosen) for chosen in combinations(names, int(count)))

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from msgspec.structs import replace
+
 from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
@@ -193,7 +195,10 @@ def _names(files: Iterable[CompiledFile]) -> dict[str, str]:
     """Everything that a rule may be called, to its id; RuleError where two rules claim one id."""
     names: dict[str, str] = {}
     owners: dict[str, RuleInfo] = {}
-    items: list[EventRule | CorrelationRule] = [rule for file in files for rule in (*file.rules, *file.correlations)]
+    items: list[EventRule | CorrelationRule] = []
+    for file in files:
+        items.extend(file.rules)
+        items.extend(file.correlations)
     for rule in items:
         info = rule.info
         if info.id in owners:
@@ -211,8 +216,6 @@ def _names(files: Iterable[CompiledFile]) -> dict[str, str]:
 
 
 def _linked(rule: CorrelationRule, names: Mapping[str, str]) -> CorrelationRule:
-    from msgspec.structs import replace
-
     where = f"{rule.info.file}:{rule.info.line}"
 
     def resolve(reference: str) -> str:

@@ -41,6 +41,7 @@ from sigma.types import (
 
 from kubewake.fields import element_of
 from kubewake.rules.condition import (
+    And,
     Compare,
     Condition,
     Each,
@@ -49,6 +50,7 @@ from kubewake.rules.condition import (
     Match,
     Named,
     Not,
+    Or,
     all_of,
     any_of,
     negation,
@@ -81,7 +83,7 @@ def detection_tree(document: Document, section: str = "detection") -> Condition:
             "'timeframe' is not part of Sigma 2: write a correlation document with a timespan", section, "timeframe"
         )
     conditions = body.get("condition")
-    texts = conditions if isinstance(conditions, list) else [conditions]
+    texts: list[Any] = conditions if isinstance(conditions, list) else [conditions]
     if not texts or not all(isinstance(text, str) and text.strip() for text in texts):
         raise document.error("'condition' must be a text such as 'selection and not filter'", section, "condition")
     searches: dict[str, Condition] = {}
@@ -190,8 +192,8 @@ def _root(part: Condition) -> str:
             return root if root and other.startswith(root + ".") else ""
         case Not(inner):
             return _root(inner)
-        case _ if hasattr(part, "parts"):
-            roots = {_root(inner) for inner in part.parts}
+        case And(parts) | Or(parts):
+            roots = {_root(inner) for inner in parts}
             return roots.pop() if len(roots) == 1 else ""
         case _:
             return ""
@@ -208,9 +210,12 @@ def _below(part: Condition, root: str) -> Condition:
             return Compare(name[start:], other[start:], operation, cased)
         case Not(inner):
             return Not(_below(inner, root))
+        case And(parts):
+            return And(tuple(_below(inner, root) for inner in parts))
+        case Or(parts):
+            return Or(tuple(_below(inner, root) for inner in parts))
         case _:
-            parts = [_below(inner, root) for inner in part.parts]  # type: ignore[union-attr]  # And or Or, see _root
-            return type(part)(tuple(parts))  # type: ignore[call-arg, return-value]
+            raise TypeError(f"{type(part).__name__} has no field")
 
 
 def _item(document: Document, key: str | None, value: Any, path: tuple[str | int, ...]) -> Condition:
@@ -322,4 +327,3 @@ def _text(name: str, value: SigmaString, *, cased: bool) -> Condition:
 def _lower(pattern: str) -> str:
     """Lower case except for the names of lists."""
     return "%".join(part if index % 2 else part.lower() for index, part in enumerate(pattern.split("%")))
-

@@ -197,9 +197,7 @@ class Window:
                 return float(len(values))
             case "temporal" | "temporal_ordered":
                 return float(len(rules))
-        numbers = sorted(
-            (float(value), times) for value, times in values.items() if isinstance(value, int | float)
-        )
+        numbers = sorted((float(value), times) for value, times in values.items() if isinstance(value, int | float))
         count = sum(times for _, times in numbers)
         if not count:
             return float("nan")
@@ -250,9 +248,6 @@ class Window:
             elif all(position(name) in rules for name in way.present):
                 return True
         return False
-
-
-
 
 
 def relation(operator: str, left: float, right: float) -> bool:

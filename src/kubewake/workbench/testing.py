@@ -7,14 +7,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from kubewake.detectors import DetectorSet, detector_infos
+from kubewake.engine.stub import make_stub
 from kubewake.errors import RuleError
 from kubewake.event import Batch, decode_event
 from kubewake.facts import Context, Facts
+from kubewake.formats import decode
 from kubewake.observation import Hit, Stub
 from kubewake.rules.document import Document, read_documents
-from kubewake.rules.example import complete, merge
 from kubewake.rules.lists import merged
+from kubewake.rules.pack import load_rules
 from kubewake.rules.ruleset import RuleSet
+from kubewake.workbench.example import complete, merge
 
 SPACING_SECONDS = 0.05
 """Between events of a case that name no time."""
@@ -73,8 +77,6 @@ class Laboratory:
         return found
 
     def _stub(self, facts: Facts, matching: Iterable[str], file: str, line: int) -> Stub:
-        from kubewake.engine.stub import make_stub
-
         rules = self._rules
         hits = tuple(Hit(rule, rules.suppressor(rule, facts), rules.words(rule, facts)) for rule in matching)
         return make_stub(facts.event, facts, file, line, hits)
@@ -90,8 +92,6 @@ class Laboratory:
 
 def default_detectors() -> Observe:
     """A fresh set of every Python detector."""
-    from kubewake.detectors import DetectorSet
-
     group = DetectorSet()
     return lambda stub: (detection.rule for detection in group.observe(stub))
 
@@ -111,8 +111,6 @@ def _batches(case: Case) -> Iterator[Batch]:
 
 def decoded(data: bytes, case: Case) -> Batch:
     """What the formats make of a case's document; RuleError where that is nothing."""
-    from kubewake.formats import decode
-
     batch = decode(data + b"\n", file=case.file)
     if batch.malformed or not batch.events:
         reason = batch.malformed[0].reason if batch.malformed else "no audit event in it"
@@ -128,7 +126,7 @@ def read_cases(path: Path) -> list[Case]:
     document = documents[0]
     unknown = document.data.keys() - {"base", "fires", "quiet", "lists"}
     if unknown:
-        name = sorted(unknown)[0]
+        name = min(unknown)
         raise document.error(f"unknown key '{name}' (there are: base, fires, quiet, lists)", name)
     base = document.data.get("base") or {}
     if not isinstance(base, Mapping):
@@ -143,14 +141,12 @@ def read_cases(path: Path) -> list[Case]:
     return cases
 
 
-def _case(
-    document: Document, rule: str, base: Mapping[str, Any], kind: str, index: int, item: Any
-) -> Case:
+def _case(document: Document, rule: str, base: Mapping[str, Any], kind: str, index: int, item: Any) -> Case:
     if not isinstance(item, Mapping):
         raise document.error("a case must be a mapping with 'name' and 'event', 'events' or 'raw'", kind, index)
     unknown = item.keys() - {"name", "event", "events", "raw", "lists"}
     if unknown:
-        key = sorted(unknown)[0]
+        key = min(unknown)
         raise document.error(f"unknown key '{key}' in a case", kind, index, key)
     raw = item.get("raw")
     documents = tuple(raw if isinstance(raw, list) else [raw]) if raw is not None else _events(base, item)
@@ -183,9 +179,7 @@ def _events(base: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[dict[str,
     return tuple(events)
 
 
-def run_cases(
-    cases: Sequence[Case], build: Callable[[dict[str, tuple[str, ...]]], Laboratory]
-) -> list[Outcome]:
+def run_cases(cases: Sequence[Case], build: Callable[[dict[str, tuple[str, ...]]], Laboratory]) -> list[Outcome]:
     """Run cases; `build` makes the laboratory for the lists that cases set (cases without lists share one)."""
     outcomes: list[Outcome] = []
     laboratories: dict[str, Laboratory] = {}
@@ -236,9 +230,6 @@ def find_tests(folders: Iterable[Path], ids: Sequence[str] = ()) -> list[Path]:
 
 def run_tests(files: Iterable[Path], rule_paths: Sequence[Path] = ()) -> Iterator[Outcome]:
     """Run whole test files, each with the rule it is named after (and what its windows need)."""
-    from kubewake.detectors import detector_infos
-    from kubewake.rules.pack import load_rules
-
     detectors = detector_infos()
     for path in files:
         rule = path.stem
