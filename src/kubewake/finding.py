@@ -194,7 +194,7 @@ class ResultDocument(Struct, kw_only=True):
 
 def stable_id(prefix: str, *parts: object) -> str:
     """An id that is the same for the same evidence on every machine: `prefix-` and 16 hex digits."""
-    return f"{prefix}-{xxhash.xxh3_64_hexdigest(chr(0).join(map(str, parts)))}"
+    return f"{prefix}-{xxhash.xxh3_64_hexdigest(chr(0).join(map(str, parts)).encode())}"
 
 
 def count_severities(items: Iterable[Finding | Incident]) -> dict[str, int]:

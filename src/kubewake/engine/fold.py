@@ -42,12 +42,12 @@ class ClusterFold:
     def observe(self, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]) -> list[Finding]:
         """Pass one stub through every stateful part; returns the findings that it opened or grew."""
         found = book.observe(stub) if stub.hits else []
-        if stub.hits:
+        if stub.hits or self._correlator.waiting:
             for match in self._correlator.observe(stub):
                 info = infos.get(match.rule)
                 if info is not None:
                     hit = Hit(match.rule, match.suppressed_by, match.values)
-                    found.append(book.add(info, hit, stub, earlier=match.evidence, group=match.group))
+                    found.append(book.add(info, hit, match.stub, earlier=match.evidence, group=match.group))
         for detection in self._detectors.observe(stub):
             info = infos.get(detection.rule)
             if info is not None:

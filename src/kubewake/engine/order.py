@@ -12,7 +12,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.engine.findings import later
-from kubewake.engine.read import UNOWNED
+from kubewake.engine.read import SPAN_CHARACTERS, UNOWNED
 from kubewake.observation import Observation, Stub
 
 LATENESS_SECONDS = 30
@@ -49,7 +49,7 @@ class Order:
 
     def __init__(self, lateness_seconds: int = LATENESS_SECONDS) -> None:
         self._lateness_seconds = lateness_seconds
-        self._minutes: dict[str, list[Stub]] = {}
+        self._spans: dict[str, list[Stub]] = {}
         self._committed = ""
         self._latest = ""
         self._generations: deque[set[int]] = deque([set()])
@@ -69,10 +69,10 @@ class Order:
                 if not any(self._is_answered(stub.key >> 2, generation) for generation in self._generations):
                     self._received[stub.key >> 2] = stub
                 continue
-            minute = stub.time[:16]
-            if minute <= self._committed:
+            span = stub.time[:SPAN_CHARACTERS]
+            if span <= self._committed:
                 self.counts.late += stub.count
-            self._minutes.setdefault(minute, []).append(stub)
+            self._spans.setdefault(span, []).append(stub)
         self._latest = max(self._latest, observation.last_time)
 
     def take(self, *, flush: bool = False) -> list[Stub]:
@@ -81,13 +81,13 @@ class Order:
             return []
         watermark = later(self._latest, -self._lateness_seconds)
         taken: list[Stub] = []
-        ready = sorted(minute for minute in self._minutes if flush or minute < watermark[:16])
+        ready = sorted(span for span in self._spans if flush or span < watermark[:SPAN_CHARACTERS])
         for stub in self._unanswered(watermark, everything=flush and not ready):
-            self._minutes.setdefault(stub.time[:16], []).append(stub)
-            if stub.time[:16] not in ready:
-                ready.append(stub.time[:16])
-        for minute in sorted(ready):
-            stubs = merge(self._minutes.pop(minute))
+            self._spans.setdefault(stub.time[:SPAN_CHARACTERS], []).append(stub)
+            if stub.time[:SPAN_CHARACTERS] not in ready:
+                ready.append(stub.time[:SPAN_CHARACTERS])
+        for span in sorted(ready):
+            stubs = merge(self._spans.pop(span))
             stubs.sort(key=lambda stub: (stub.time, stub.key))
             taken.extend(stub for stub in stubs if not self._is_completion(stub))
         if ready and not flush:
@@ -97,7 +97,7 @@ class Order:
     @property
     def waiting(self) -> int:
         """Stubs that wait for the watermark."""
-        return sum(map(len, self._minutes.values())) + len(self._received)
+        return sum(map(len, self._spans.values())) + len(self._received)
 
     def snapshot(self) -> bytes:
         """What is needed to go on: recent keys, started requests, counts. Stubs still waiting are included."""
@@ -108,7 +108,7 @@ class Order:
                 generations=[array("Q", sorted(generation)).tobytes() for generation in self._generations],
                 generation_ends=self._generation_ends,
                 started=sorted(self._started.items()),
-                waiting=[*self._received.values(), *(stub for stubs in self._minutes.values() for stub in stubs)],
+                waiting=[*self._received.values(), *(stub for stubs in self._spans.values() for stub in stubs)],
                 counts=self.counts,
             ),
         )
@@ -120,12 +120,12 @@ class Order:
         self._generation_ends = saved.generation_ends
         self._generations = deque(set(array("Q", keys)) for keys in saved.generations)
         self._started = dict(saved.started)
-        self._minutes, self._received = {}, {}
+        self._spans, self._received = {}, {}
         for stub in saved.waiting:
             if stub.key & 3 == _RECEIVED:
                 self._received[stub.key >> 2] = stub
             else:
-                self._minutes.setdefault(stub.time[:16], []).append(stub)
+                self._spans.setdefault(stub.time[:SPAN_CHARACTERS], []).append(stub)
         self.counts = saved.counts
 
     @staticmethod
@@ -179,7 +179,7 @@ class Order:
 
 
 def merge(stubs: Iterable[Stub]) -> list[Stub]:
-    """Ordinary stubs of one behaviour and minute become one, whatever chunks they came in."""
+    """Ordinary stubs of one behaviour and span become one, whatever chunks they came in."""
     single: list[Stub] = []
     by_behaviour: dict[tuple[str, int], Stub] = {}
     for stub in stubs:

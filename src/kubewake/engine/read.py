@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import xxhash
 
-from kubewake.engine.stub import CREDENTIAL_ID, REASON, make_stub
+from kubewake.engine.stub import CREDENTIAL_ID, REASON, USUAL_ANNOTATIONS, fill, legacy_token_secret, outline, place
 from kubewake.event import AuditEvent, Batch
 from kubewake.facts import Context, Facts
 from kubewake.observation import Hit, Observation, Stub
@@ -18,6 +18,9 @@ from kubewake.rules.ruleset import CompiledRule, RuleSet
 
 MAX_BEHAVIOURS = 200_000
 """Behaviours remembered at once; the cache starts anew when full, so a flood of user agents costs time, not memory."""
+
+SPAN_CHARACTERS = 15
+"""Ordinary events of one behaviour are one stub for each ten minutes of event time: the length of `2026-11-23T07:0`."""
 
 UNOWNED = 0xFFFFFFFF
 """Owner index of an event that is counted but stands in no stub."""
@@ -39,10 +42,11 @@ NO_EXTRA: dict[str, list[str]] = {}
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
-    __slots__ = ("certain", "code", "epoch", "ignored", "minute", "number", "owner", "rules", "single", "stub")
+    __slots__ = ("certain", "code", "epoch", "ignored", "number", "outline", "owner", "rules", "single", "span", "stub")
 
     def __init__(
         self,
+        outline: Stub,
         *,
         code: int,
         ignored: bool = False,
@@ -50,13 +54,14 @@ class Behaviour:
         certain: tuple[str, ...] = (),
         rules: tuple[CompiledRule, ...] = (),
     ) -> None:
+        self.outline = outline
         self.code = code
         self.ignored = ignored
         self.single = single
         self.certain = certain
         self.rules = rules
         self.epoch = -1
-        self.minute = ""
+        self.span = ""
         self.number = 0
         self.stub: Stub | None = None
         self.owner = 0
@@ -152,6 +157,7 @@ class Reader:
                 cluster,
                 None if impersonated is None else (impersonated.username, impersonated.groups, impersonated.uid),
                 event.unknown,
+                legacy_token_secret(annotations) if len(annotations) > USUAL_ANNOTATIONS else None,
             )
             text = f"{cluster}\0{event.audit_id}\0{received or time}\0{username}\0{request_uri}"
             behaviour = behaviours.get(behaviour_key)
@@ -163,7 +169,7 @@ class Reader:
                     observation.clusters += (cluster,)
                 if not event.envelope:
                     behaviours[behaviour_key] = behaviour
-            key = (digest(text) & ~3) | behaviour.code
+            key = (digest(text.encode()) & ~3) | behaviour.code
             add_key(key)
             if not first_time or (time and time < first_time):
                 first_time = time
@@ -178,26 +184,21 @@ class Reader:
                     hits = self._judge(behaviour, facts)
                     if hits:
                         add_owner(len(stubs))
-                        stubs.append(make_stub(event, facts, file, lines[index], hits))
+                        stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
                         continue
-                minute = time[:16]
-                if behaviour.epoch == epoch and behaviour.minute == minute:
+                span = time[:SPAN_CHARACTERS]
+                if behaviour.epoch == epoch and behaviour.span == span:
                     stub = behaviour.stub
                     add_owner(behaviour.owner)
                 else:
-                    number = behaviour.number = behaviour.number or digest(repr(behaviour_key))
-                    owner = open_stubs.get((number, minute), -1)
-                    behaviour.epoch, behaviour.minute = epoch, minute
+                    number = behaviour.number = behaviour.number or digest(repr(behaviour_key).encode())
+                    owner = open_stubs.get((number, span), -1)
+                    behaviour.epoch, behaviour.span = epoch, span
                     if owner < 0:
                         owner = len(stubs)
-                        open_stubs[number, minute] = owner
-                        stub = make_stub(
-                            event,
-                            Facts(event, cluster, self._context),
-                            file,
-                            lines[index],
-                            behaviour=number,
-                        )
+                        open_stubs[number, span] = owner
+                        stub = place(behaviour.outline, event, key, file, lines[index])
+                        stub.behaviour = number
                         stubs.append(stub)
                         behaviour.stub, behaviour.owner = stub, owner
                         add_owner(owner)
@@ -221,12 +222,13 @@ class Reader:
                 add_owner(UNOWNED)
                 continue
             add_owner(len(stubs))
-            stubs.append(make_stub(event, facts, file, lines[index], hits))
+            stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
         observation.first_time, observation.last_time = first_time, last_time
 
     def _learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""
         facts = Facts(event, cluster, self._context)
+        shared = outline(event, facts)
         stage = event.stage or ""
         ref = event.object_ref
         subresource = (ref.subresource if ref is not None else None) or ""
@@ -235,7 +237,7 @@ class Reader:
         if stage == "ResponseStarted" and not (
             subresource in LONG_RUNNING_SUBRESOURCES or event.verb == "watch" or code == 401
         ):
-            return Behaviour(code=stage_code, ignored=True)
+            return Behaviour(shared, code=stage_code, ignored=True)
         certain: list[str] = []
         rules: list[CompiledRule] = []
         for rule in self._rules.route(facts):
@@ -246,6 +248,7 @@ class Reader:
                 rules.append(narrowed)
         if stage_code in PROVISIONAL_STAGES:
             return Behaviour(
+                shared,
                 code=stage_code,
                 ignored=not (certain or rules),
                 single=True,
@@ -253,6 +256,7 @@ class Reader:
                 rules=tuple(rules),
             )
         return Behaviour(
+            shared,
             code=stage_code,
             single=bool(certain) or is_notable(event, facts),
             certain=tuple(certain),

@@ -21,5 +21,5 @@ class Knowledge(Struct, frozen=True, kw_only=True):
         from kubewake.intelligence import load_context
         from kubewake.rules.pack import load_rules
 
-        rules = load_rules(self.rule_paths, builtin=self.builtin, only=self.only_rules)
+        rules = load_rules(self.rule_paths, builtin=self.builtin, only=self.only_rules or None)
         return rules, load_context(self.intelligence)
