@@ -18,7 +18,9 @@ from msgspec import Struct
 from kubewake.errors import RuleError
 from kubewake.fields import FIELDS
 from kubewake.rules.compiled import CompiledFile
+from kubewake.rules.condition import Expand, leaves
 from kubewake.rules.lists import merged
+from kubewake.rules.pattern import placeholders
 from kubewake.rules.ruleset import RuleSet
 
 HERE = Path(__file__).parent
@@ -165,6 +167,18 @@ def build_builtin_pack() -> int:
     return len(compiled)
 
 
+def lists_named(files: Iterable[CompiledFile]) -> set[str]:
+    """The lists that rules refer to. Those of the built-in pack exist, and are empty unless a user fills them."""
+    trees = [rule.tree for file in files for rule in file.rules]
+    return {
+        name
+        for tree in trees
+        for _, leaf in leaves(tree)
+        if isinstance(leaf, Expand)
+        for name in placeholders(leaf.pattern)
+    }
+
+
 def load_rules(
     paths: Iterable[Path] = (),
     *,
@@ -179,8 +193,9 @@ def load_rules(
     `today` (ISO date) is what filters expire against.
     """
     files = load_builtin() if builtin else []
+    layers: list[Mapping[str, Iterable[str]]] = [{name: () for name in lists_named(files)}]
     files.extend(load_files(paths))
-    layers: list[Mapping[str, Iterable[str]]] = [file.lists for file in files if file.lists]
+    layers.extend(file.lists for file in files)
     if lists:
         layers.append(lists)
     ruleset = RuleSet(files, lists=merged(*layers), today=today, only=only)
