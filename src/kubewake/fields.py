@@ -124,7 +124,11 @@ def is_known(name: str) -> bool:
     if owner is None:
         return False
     field, rest = owner
-    return field.kind == "mapping" or rest in field.parts or field.parts.get(rest.partition(".")[0], _TEXT).kind == "mapping"
+    return (
+        field.kind == "mapping"
+        or rest in field.parts
+        or field.parts.get(rest.partition(".")[0], _TEXT).kind == "mapping"
+    )
 
 
 _TEXT = Part("text", "")
@@ -139,8 +143,7 @@ def kind_of(name: str) -> Kind | None:
     if owner is not None:
         field, rest = owner
         return field.parts[rest].kind if rest in field.parts else "text"
-    native = NATIVE.get(plain)
-    return native  # type: ignore[return-value]
+    return NATIVE.get(plain)  # type: ignore[return-value]
 
 
 def scope_of(name: str) -> Scope:
@@ -228,10 +231,14 @@ def document() -> str:
         "",
         "Generated from the table of fields; do not edit.",
         "",
-        "Rules name native fields of the audit event and the derived fields below. A field of kind *elements* is a list"
-        " of things: conditions on its parts inside one selection hold for one and the same element.",
-        "Scope *behaviour* means that the value is the same for all requests of one behaviour, which makes conditions"
-        " on it cheap. Level is the audit level that an event must be logged at for the field to be known.",
+        (
+            "Rules name native fields of the audit event and the derived fields below. A field of kind *elements* is a list"
+            " of things: conditions on its parts inside one selection hold for one and the same element."
+        ),
+        (
+            "Scope *behaviour* means that the value is the same for all requests of one behaviour, which makes conditions"
+            " on it cheap. Level is the audit level that an event must be logged at for the field to be known."
+        ),
         "",
         "## Native fields",
         "",
@@ -243,8 +250,10 @@ def document() -> str:
         lines.append(f"| `{path}` | {kind} | {scope_of(name)} |")
     lines += [
         "",
-        "Below the open ones any path may stand, through lists (any element) and through keys with dots, with or"
-        " without escapes: `annotations.authorization\\.k8s\\.io/decision`.",
+        (
+            "Below the open ones any path may stand, through lists (any element) and through keys with dots, with or"
+            " without escapes: `annotations.authorization\\.k8s\\.io/decision`."
+        ),
         "",
         "## Derived fields",
     ]

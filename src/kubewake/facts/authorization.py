@@ -116,13 +116,19 @@ def impersonation_user(facts: Facts) -> str | None:
     return (user.username or "") if user is not None else None
 
 
-@field("impersonation.groups", "list", "Groups of the impersonated identity.", example="[system:masters]")
+@field(
+    "impersonation.groups",
+    "list",
+    "Groups of the impersonated identity.",
+    scope="behaviour",
+    example="[system:masters]",
+)
 def impersonation_groups(facts: Facts) -> list[str] | None:
     user = facts.event.impersonated_user
     return list(user.groups or ()) if user is not None else None
 
 
-@field("impersonation.uid", "text", "UID that the client asked to impersonate.", example="1234")
+@field("impersonation.uid", "text", "UID that the client asked to impersonate.", scope="behaviour", example="1234")
 def impersonation_uid(facts: Facts) -> str | None:
     user = facts.event.impersonated_user
     return user.uid if user is not None else None
@@ -146,6 +152,7 @@ PRIVILEGED_USERS = frozenset({"admin", "cluster-admin", "kubernetes-admin", "kub
     "boolean",
     "Whether the impersonated identity is an administrator, a control-plane component, a node, a member of "
     "system:masters, or a service account of a platform namespace; none without impersonation.",
+    scope="behaviour",
     example="true",
 )
 def is_privileged(facts: Facts) -> bool | None:
@@ -168,7 +175,13 @@ def effective_user(facts: Facts) -> str:
     return (user.username or "") if user is not None else facts.username
 
 
-@field("effective.groups", "list", "Groups of the identity whose rights counted.", example="[developers]")
+@field(
+    "effective.groups",
+    "list",
+    "Groups of the identity whose rights counted.",
+    scope="behaviour",
+    example="[developers]",
+)
 def effective_groups(facts: Facts) -> list[str]:
     user = facts.event.impersonated_user
     return list(user.groups or ()) if user is not None else list(facts.groups)

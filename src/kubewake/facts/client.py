@@ -25,13 +25,13 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("kube-apiserver", r"(?:kube-apiserver|apiserver)/"),
     ("kube-proxy", r"kube-proxy/"),
     ("kubeadm", r"kubeadm/"),
-    ("probe", r"(?:kube-probe|GoogleHC|ELB-HealthChecker|Blackbox[ -]Exporter|HAProxy|Amazon-Route53|UptimeRobot|"
-              r"Pingdom|Site24x7|StatusCake|Envoy/HC|nginx-healthcheck|LB-HealthCheck|kube-vip/health)"),
+    ("probe", (r"(?:kube-probe|GoogleHC|ELB-HealthChecker|Blackbox[ -]Exporter|HAProxy|Amazon-Route53|UptimeRobot|"
+              r"Pingdom|Site24x7|StatusCake|Envoy/HC|nginx-healthcheck|LB-HealthCheck|kube-vip/health)")),
     ("helm", r"(?:helm|helmfile|helm-operator)/|Helm/"),
     ("terraform", r"(?:HashiCorp/|terraform|OpenTofu|pulumi)"),
     ("argocd", r"argocd"),
-    ("flux", r"(?:flux/|source-controller/|kustomize-controller/|helm-controller/|notification-controller/|"
-             r"image-(?:reflector|automation)-controller/)"),
+    ("flux", (r"(?:flux/|source-controller/|kustomize-controller/|helm-controller/|notification-controller/|"
+             r"image-(?:reflector|automation)-controller/)")),
     ("k9s", r"k9s/"),
     ("lens", r"(?:Lens|OpenLens|freelens|lens-)"),
     ("dashboard", r"(?:dashboard/|headlamp|octant|rancher/|kubesphere)"),
@@ -40,12 +40,12 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("curl", r"(?:curl|libcurl)[/ ]?"),
     ("wget", r"(?:Wget|BusyBox|axel|aria2)"),
     ("powershell", r".*PowerShell"),
-    ("python", r"(?:python|aiohttp|urllib3|httpx|OpenAPI-Generator/.*/python|Swagger-Codegen/.*/python|kr8s|lightkube|"
-               r"kubernetes-asyncio|k8s-sidecar|kopf|ansible|Ansible)"),
-    ("java", r"(?:Java/|Java-http-client|okhttp|Apache-HttpClient|fabric8|Jersey|OpenAPI-Generator/.*/java|"
-             r"Swagger-Codegen/.*/java|kubernetes-client-java|Kubernetes Java Client|vertx|Vert\.x|jetty)"),
-    ("node", r"(?:node(?:js)?[/ -]|node$|axios|got[/ ]|undici|OpenAPI-Generator/.*/(?:javascript|typescript)|"
-             r"kubernetes-client-javascript|superagent|needle)"),
+    ("python", (r"(?:python|aiohttp|urllib3|httpx|OpenAPI-Generator/.*/python|Swagger-Codegen/.*/python|kr8s|lightkube|"
+               r"kubernetes-asyncio|k8s-sidecar|kopf|ansible|Ansible)")),
+    ("java", (r"(?:Java/|Java-http-client|okhttp|Apache-HttpClient|fabric8|Jersey|OpenAPI-Generator/.*/java|"
+             r"Swagger-Codegen/.*/java|kubernetes-client-java|Kubernetes Java Client|vertx|Vert\.x|jetty)")),
+    ("node", (r"(?:node(?:js)?[/ -]|node$|axios|got[/ ]|undici|OpenAPI-Generator/.*/(?:javascript|typescript)|"
+             r"kubernetes-client-javascript|superagent|needle)")),
     ("ruby", r"(?:Ruby|rest-client|Faraday|kubeclient)"),
     ("perl", r"(?:libwww-perl|lwp|Mojolicious)"),
     ("php", r"(?:PHP|GuzzleHttp)"),

@@ -95,7 +95,10 @@ def pod_security_removed(facts: Facts) -> bool | None:
     patched = facts.patched
     if facts.resource != "namespaces" or patched is None:
         return None
-    marks = ("/metadata/labels/pod-security.kubernetes.io~1enforce", "/metadata/labels/pod-security.kubernetes.io/enforce")
+    marks = (
+        "/metadata/labels/pod-security.kubernetes.io~1enforce",
+        "/metadata/labels/pod-security.kubernetes.io/enforce",
+    )
     return any(path in (*marks, "/metadata/labels", "/metadata") for path in patched.removed)
 
 
@@ -194,3 +197,9 @@ def serviceaccount_secrets(facts: Facts) -> list[str] | None:
         return None
     named = [item.get("name") for key in ("secrets", "imagePullSecrets") for item in elements(facts.written.get(key))]
     return texts(named)
+
+
+@field("list.configured", "list", "Names of the user lists that have entries; rules that ask whether something is on an "
+       "allow-list stay silent until there is one.", scope="behaviour", example="[allowed_images]")  # fmt: skip
+def configured_lists(facts: Facts) -> list[str]:
+    return [name for name, entries in facts.context.names.items() if entries]

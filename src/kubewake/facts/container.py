@@ -102,6 +102,4 @@ def read_container(raw: dict[str, Any], kind: str, pod_security: dict[str, Any])
 def read_containers(spec: dict[str, Any]) -> list[dict[str, Any]]:
     """All containers of a pod specification, regular ones first."""
     pod_security = mapping(spec.get("securityContext"))
-    return [
-        read_container(raw, kind, pod_security) for key, kind in KINDS for raw in elements(spec.get(key))
-    ]
+    return [read_container(raw, kind, pod_security) for key, kind in KINDS for raw in elements(spec.get(key))]

@@ -96,13 +96,17 @@ def token_audiences(facts: Facts) -> list[str] | None:
 @field("token.bound_kind", "text", "Kind of the object that the token is bound to; none for an unbound token.",
        level="Request", example="Pod")  # fmt: skip
 def token_bound_kind(facts: Facts) -> str | None:
-    return optional_text(mapping(_token_spec(facts, "boundObjectRef")).get("kind")) if _is_token_request(facts) else None
+    return (
+        optional_text(mapping(_token_spec(facts, "boundObjectRef")).get("kind")) if _is_token_request(facts) else None
+    )
 
 
 @field("token.bound_name", "text", "Name of the object that the token is bound to.", level="Request",
        example="web-7d4b9-x2x4z")  # fmt: skip
 def token_bound_name(facts: Facts) -> str | None:
-    return optional_text(mapping(_token_spec(facts, "boundObjectRef")).get("name")) if _is_token_request(facts) else None
+    return (
+        optional_text(mapping(_token_spec(facts, "boundObjectRef")).get("name")) if _is_token_request(facts) else None
+    )
 
 
 @field("token.subject", "text", "The identity that the issued token stands for.",

@@ -118,7 +118,7 @@ class Facts:
         if key in cache:
             return cache[key]
         body: Any = None
-        if len(memoryview(raw)):
+        if memoryview(raw).nbytes:
             try:
                 body = _decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -149,7 +149,9 @@ class Facts:
         if not isinstance(body, dict):
             return None
         kind = body.get("kind")
-        if kind == "Status" or (isinstance(body.get("items"), list) and isinstance(kind, str) and kind.endswith("List")):
+        if kind == "Status" or (
+            isinstance(body.get("items"), list) and isinstance(kind, str) and kind.endswith("List")
+        ):
             return None
         return body
 

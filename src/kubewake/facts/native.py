@@ -68,6 +68,8 @@ BEHAVIOUR = frozenset(
         "user.groups",
         "user.extra.authentication.kubernetes.io/credential-id",
         "impersonatedUser.username",
+        "impersonatedUser.groups",
+        "impersonatedUser.uid",
         "sourceIPs",
         "userAgent",
         "objectRef.resource",

@@ -81,7 +81,7 @@ def is_internal(facts: Facts) -> bool | None:
         return None
     marks = pairs(dig(written, "metadata", "annotations"))
     return any(
-        ("internal" in key and value.lower() in ("true", "internal", "0.0.0.0/0"))  # noqa: S104  # AWS' old spelling
+        ("internal" in key and value.lower() in ("true", "internal", "0.0.0.0/0"))  # the last is AWS' old spelling
         or (key.endswith(("load-balancer-type", "load-balancer-scheme")) and value.lower() == "internal")
         for key, value in marks.items()
     )

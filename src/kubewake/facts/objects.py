@@ -3,6 +3,7 @@
 from typing import Any
 
 from kubewake.facts.actor import is_system_namespace
+from kubewake.facts.authorization import code_of
 from kubewake.facts.facts import BUILTIN_GROUPS, Facts
 from kubewake.facts.patch import patch_type
 from kubewake.facts.registry import field
@@ -74,6 +75,14 @@ def in_system_namespace(facts: Facts) -> bool:
     return is_system_namespace(facts.namespace)
 
 
+@field("object.is_created", "boolean", "Whether the request made a new object: a create, or an apply that the server "
+       "answered with 201. Subresources do not count.", scope="behaviour", example="true")  # fmt: skip
+def is_created(facts: Facts) -> bool:
+    if facts.subresource or not facts.resource:
+        return False
+    return facts.verb == "create" or (facts.verb == "patch" and code_of(facts) == 201)
+
+
 @field("object.labels", "mapping", "Labels of the object as far as the event shows them.", level="Request",
        example="{app: web}")  # fmt: skip
 def labels(facts: Facts) -> dict[str, str]:
@@ -116,7 +125,7 @@ def generate_name(facts: Facts) -> str | None:
        example='{"kind":"Pod"}')  # fmt: skip
 def body_text(facts: Facts) -> str | None:
     raw = memoryview(facts.event.request_object)
-    return bytes(raw[:MAX_TEXT]).decode("utf-8", "replace") if len(raw) else None
+    return bytes(raw[:MAX_TEXT]).decode("utf-8", "replace") if raw else None
 
 
 @field("object.has_escape", "boolean", "Whether the request body contains a terminal escape character (ESC).",
@@ -166,5 +175,3 @@ def controller_of(facts: Facts) -> dict[str, Any]:
         if owner.get("controller") is True:
             return owner
     return owners[0] if owners else {}
-
-

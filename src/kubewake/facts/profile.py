@@ -39,9 +39,7 @@ def origin_fits(facts: Facts, profile: Profile) -> bool:
     if profile.origin == "loopback":
         return scope == "loopback"
     trusted = facts.context.trusted_sources
-    return scope in ("loopback", "private", "cgnat") or (
-        trusted is not None and address in trusted
-    )
+    return scope in ("loopback", "private", "cgnat") or (trusted is not None and address in trusted)
 
 
 @field(

@@ -53,13 +53,15 @@ class Right(Struct, frozen=True, gc=False):
             return False
         if self.namespace and namespace != (own if self.namespace == "own" else self.namespace):
             return False
+        if target in self.targets:
+            return True
         group, resource, subresource = target
+        if (resource, subresource) in NEVER:
+            return False
         return any(
-            candidate in self.targets
-            for candidate in (target, (group, "*", subresource), (group, resource, "*"), ("*", "*", subresource))
-        ) or (
-            (resource, subresource) not in NEVER
-            and (("*", "*", "*") in self.targets or (group, "*", "*") in self.targets)
+            (candidate_group, candidate, part) in self.targets
+            for candidate_group, candidate in ((group, resource), (group, "*"), ("*", "*"))
+            for part in (subresource, "*")
         )
 
 
@@ -95,23 +97,17 @@ class Profile(Struct, frozen=True):
         return any(right.covers(verb, target, namespace, self.own) for right in self.rights)
 
 
-_BY_USER: dict[str, Row] = {}
-_BY_ACCOUNT: dict[str, list[Row]] = {}
-for _row in COMPONENTS:
-    for _user in _row.users:
-        _BY_USER[_user] = _row
-    for _account in _row.accounts:
-        _BY_ACCOUNT.setdefault(_account, []).append(_row)
+_BY_USER = {user: row for row in COMPONENTS for user in row.users}
+_BY_ACCOUNT = {
+    (namespace, account): row for row in COMPONENTS for account in row.accounts for namespace in row.namespaces
+}
 
 
 def _row_of(username: str) -> tuple[Row, str] | None:
     account = service_account_of(username)
     if account is not None:
-        namespace, name = account
-        for row in _BY_ACCOUNT.get(name, ()):
-            if namespace in row.namespaces:
-                return row, namespace
-        return None
+        row = _BY_ACCOUNT.get(account)
+        return (row, account[0]) if row is not None else None
     row = _BY_USER.get(NODE if username.startswith(NODE) else username)
     return (row, "kube-system") if row is not None else None
 

@@ -71,7 +71,7 @@ def field(
                 value = compute(facts)
             except HOSTILE:
                 facts.mark_unknown(name)
-                value = None  # type: ignore[assignment]
+                value = None
             cache[name] = value
             return value
 

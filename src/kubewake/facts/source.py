@@ -76,7 +76,7 @@ def source_lists(facts: Facts) -> list[str]:
 
 
 @field("source.tor", "boolean", "Whether any of sourceIPs is on a configured list named tor, or an enrichment says "
-       "that it is a Tor exit.", example="true")  # fmt: skip
+       "that it is a Tor exit.", scope="behaviour", example="true")  # fmt: skip
 def is_tor(facts: Facts) -> bool:
     if any(name == "tor" or name.startswith("tor-") for name in source_lists(facts)):
         return True
@@ -84,27 +84,50 @@ def is_tor(facts: Facts) -> bool:
 
 
 def _ownership(facts: Facts) -> Ownership | None:
-    lookup = facts.context.ownership
     address = peer(facts)
-    return lookup(address) if lookup is not None and address else None
+    if not address:
+        return None
+    lookup = facts.context.ownership
+    found = lookup(address) if lookup is not None else None
+    return found if found is not None else _enriched(facts, address)
+
+
+def _enriched(facts: Facts, address: str) -> Ownership | None:
+    """What the envelope's own enrichment (IPinfo, as log platforms attach it) says of the address."""
+    envelope = facts.event.envelope
+    enrichment = envelope.get("p_enrichment") if envelope else None
+    if not isinstance(enrichment, dict):
+        return None
+    asn: int | None = None
+    organisation: str | None = None
+    country: str | None = None
+    for source in ("ipinfo_asn", "ipinfo_location"):
+        for matches in (enrichment.get(source) or {}).values():
+            for match in matches if isinstance(matches, list) else ():
+                if match.get("p_match") != address:
+                    continue
+                number = str(match.get("asn") or "").upper().removeprefix("AS")
+                asn = asn or (int(number) if number.isdecimal() else None)
+                organisation = organisation or match.get("name")
+                country = country or match.get("country")
+    return Ownership(asn, organisation, country)
 
 
 @field("source.asn", "number", "Number of the network (AS) that the real peer's address belongs to; needs a "
-       "database.", scope="behaviour", example="64496")  # fmt: skip
+       "database.", example="64496")  # fmt: skip
 def source_asn(facts: Facts) -> int | None:
     owner = _ownership(facts)
     return owner.asn if owner is not None else None
 
 
-@field("source.as_org", "text", "Organisation that runs that network; needs a database.", scope="behaviour",
+@field("source.as_org", "text", "Organisation that runs that network; needs a database.",
        example="Example Hosting")  # fmt: skip
 def source_as_org(facts: Facts) -> str | None:
     owner = _ownership(facts)
     return owner.organisation if owner is not None else None
 
 
-@field("source.country", "text", "Country of the real peer's address, two letters; needs a database.",
-       scope="behaviour", example="NL")  # fmt: skip
+@field("source.country", "text", "Country of the real peer's address, two letters; needs a database.", example="NL")  # fmt: skip
 def source_country(facts: Facts) -> str | None:
     owner = _ownership(facts)
     return owner.country if owner is not None else None

@@ -10,7 +10,19 @@ from kubewake.facts.container import CONTAINER_PARTS, read_containers
 from kubewake.facts.facts import Facts
 from kubewake.facts.objects import KINDS, controller_of, is_builtin, metadata, sent_metadata
 from kubewake.facts.registry import Part, field
-from kubewake.facts.shapes import dig, elements, flag, mapping, optional_text, pairs, sequence, text, texts, unique, whole
+from kubewake.facts.shapes import (
+    dig,
+    elements,
+    flag,
+    mapping,
+    optional_text,
+    pairs,
+    sequence,
+    text,
+    texts,
+    unique,
+    whole,
+)
 
 TEMPLATES = {
     "pods": (),
@@ -37,7 +49,7 @@ SENSITIVE_HOST_PATHS = (
 
 HARMLESS_HOST_PATHS = frozenset(
     {
-        "/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/os-release", "/usr/share/zoneinfo", "/dev/shm",
+        "/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/os-release", "/usr/share/zoneinfo", "/dev/shm",  # noqa: S108
         "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
         "/lib/modules", "/usr/lib/modules", "/run/xtables.lock", "/dev/null", "/sys/fs/bpf", "/etc/resolv.conf",
         "/etc/hosts", "/etc/passwd.readonly",
@@ -427,7 +439,9 @@ def priority_class(facts: Facts) -> str | None:
 def last_applied_privileged(facts: Facts) -> bool | None:
     if template_of(facts) is None:
         return None
-    last = text(mapping(sent_metadata(facts).get("annotations")).get("kubectl.kubernetes.io/last-applied-configuration"))
+    last = text(
+        mapping(sent_metadata(facts).get("annotations")).get("kubectl.kubernetes.io/last-applied-configuration")
+    )
     return '"privileged":true' in last.replace(" ", "")
 
 
@@ -454,7 +468,10 @@ def risks(facts: Facts) -> list[str] | None:
         ("host-path", bool(paths)),
         ("sensitive-host-path", bool(sensitive_host_paths(facts))),
         ("runtime-socket", any(normal_path(path).endswith(RUNTIME_SOCKETS) for path in paths)),
-        ("dangerous-capability", any(not DANGEROUS_CAPABILITIES.isdisjoint(item["capabilities_add"]) for item in found)),
+        (
+            "dangerous-capability",
+            any(not DANGEROUS_CAPABILITIES.isdisjoint(item["capabilities_add"]) for item in found),
+        ),
         ("run-as-root", root or security_context_run_as_user(facts) == 0),
         ("privilege-escalation", any(item["allow_privilege_escalation"] for item in found)),
         ("unconfined", any(item["seccomp_type"] == "Unconfined" for item in found)),
