@@ -37,12 +37,9 @@ class Reader:
         """A list of text; wrong elements are left out and noted."""
         if value is None:
             return None
-        if isinstance(value, str):
-            self.unknown.append(path)
-            return (value,)
         if not isinstance(value, list):
             self.unknown.append(path)
-            return None
+            return (value,) if isinstance(value, str) else None
         kept = tuple(item for item in value if isinstance(item, str))
         if len(kept) != len(value):
             self.unknown.append(path)
@@ -86,7 +83,11 @@ class Reader:
         if record is None:
             return None
         keys = ("resource", "namespace", "name", "uid", "apiGroup", "apiVersion", "resourceVersion", "subresource")
-        return ObjectRef(*(self.text(key, record, "objectRef.") for key in keys))
+        values = {key: self.text(key, record, "objectRef.") for key in keys}
+        group, slash, version = (values["apiVersion"] or "").rpartition("/")
+        if slash and not values["apiGroup"]:
+            values["apiGroup"], values["apiVersion"] = group, version
+        return ObjectRef(*values.values())
 
     def status(self) -> Status | None:
         """The response status; a code in text is taken."""
@@ -94,9 +95,9 @@ class Reader:
         if record is None:
             return None
         code = record.get("code")
-        if isinstance(code, float) and code.is_integer():
-            code = int(code)
-        elif isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 3:
+        if (isinstance(code, float) and code.is_integer()) or (
+            isinstance(code, str) and code.isascii() and code.isdigit() and len(code) <= 3
+        ):
             code = int(code)
         if isinstance(code, bool) or not isinstance(code, int) or not 0 <= code < 1000:
             if code is not None:
@@ -188,14 +189,22 @@ def enveloped(
     event: AuditEvent | EnvelopedEvent,
     *,
     cluster: str = "",
+    time: Any = None,
     unknown: tuple[str, ...] = (),
     envelope: dict[str, Any] | None = None,
 ) -> AuditEvent | EnvelopedEvent:
-    """The event with what its envelope adds; the event itself where that is nothing. The innermost cluster wins."""
+    """The event with what its envelope adds; the event itself where that is nothing.
+
+    What the event says itself wins: its cluster, its time, its facts. `time` is in any shape that `normalise` takes.
+    """
     cluster = event.cluster or cluster
     unknown = event.unknown + tuple(name for name in unknown if name not in event.unknown)
     facts = {**(envelope or {}), **event.envelope}
-    if not (cluster or unknown or facts):
+    outer_time = None if time is None or event.stage_timestamp else normalise(time)
+    if outer_time is None and (cluster, unknown, facts) == (event.cluster, event.unknown, event.envelope):
         return event
     fields = {name: getattr(event, name) for name in AuditEvent.__struct_fields__}
+    if outer_time is not None:
+        fields["stage_timestamp"] = outer_time
+        fields["request_received_timestamp"] = event.request_received_timestamp or outer_time
     return EnvelopedEvent(**fields, cluster=cluster, unknown=unknown, envelope=facts)

@@ -47,8 +47,7 @@ def batches(
     `hint` is the format of the lines where it is known (`Chunk.format`, `sniff`); lines of other formats among them are
     still read. `cluster` applies to events whose envelope names none.
     """
-    if data.startswith(_BYTE_ORDER_MARK):
-        data = data[len(_BYTE_ORDER_MARK) :]
+    data = data.removeprefix(_BYTE_ORDER_MARK)
     hint = sniff(data) if hint is None else hint
     position, line, length = 0, first_line, len(data)
     while position < length:
@@ -148,7 +147,7 @@ class Decoder:
             self._documents = Documents(self._file, self._line)
 
     def _decode(self, pieces: Iterable[Piece]) -> Batch:
-        parts = []
+        parts: list[Batch] = []
         for piece in pieces:
             if self._format is None:
                 self._format = sniff(piece.data)

@@ -283,7 +283,7 @@ class Documents:
         """A line of something else between the documents: the decoder says what it is, or finds JSON in it."""
         if self._group and self._line_at(self._start) == self._group_line:
             self._reject(
-                f"{len(line)} bytes behind a JSON document on its line: {ascii(line[:40].decode(errors='replace'))}"
+                f"{len(line)} bytes behind a JSON document on its line: {line[:40].decode(errors='replace')!a}"
             )
         elif len(line) > self._limit:
             self._reject(f"{len(line)} bytes of text without a line break")

@@ -23,12 +23,14 @@ Record: TypeAlias = dict[str, Any]
 class Inner(Struct, frozen=True):
     """A record inside a record, to be recognised in its turn: JSON text or bytes, an object, or a list of objects.
 
-    `cluster` and `envelope` are what the outer record says about it. `text_means` names what the inner text is
+    `cluster`, `time` and `envelope` are what the outer record says about it. `text_means` names what the inner text is
     if it turns out to be no JSON object, so that it can be counted as skipped; None makes that malformed.
     """
 
     content: Any
     cluster: str = ""
+    time: Any = None
+    """When the outer record says that it happened: used for an event that says no time itself."""
     envelope: dict[str, Any] = {}
     text_means: str | None = None
 
@@ -77,8 +79,7 @@ def format_(cls: Callable[[], Format]) -> Callable[[], Format]:
 @cache
 def formats() -> tuple[Format, ...]:
     """All formats in the order in which they are asked; loads the modules of this package and entry points once."""
-    import kubewake.formats as package
-
+    package = importlib.import_module(__package__)
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"{package.__name__}.{module.name}")
     for entry_point in entry_points(group="kubewake.formats"):
@@ -102,6 +103,11 @@ def text(value: Any) -> str | None:
 def mapping(value: Any) -> Record:
     """The value if it is an object, else an empty one."""
     return value if isinstance(value, dict) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """The value if it is a list, else an empty one."""
+    return value if isinstance(value, list) else []
 
 
 def parse(value: str | bytes) -> Any:

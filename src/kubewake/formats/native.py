@@ -97,7 +97,7 @@ def is_event(record: Record) -> bool:
         return True
     if "auditID" in record and ("stage" in record or "verb" in record or "level" in record):
         return True
-    return "verb" in record and "user" in record and ("requestURI" in record or "objectRef" in record)
+    return "verb" in record and any(key in record for key in ("objectRef", "requestURI", "user", "sourceIPs"))
 
 
 @format_

@@ -10,12 +10,16 @@ from kubewake.formats.coercion import enveloped
 from kubewake.formats.documents import recut
 from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
 from kubewake.formats.native import decode_block
+from kubewake.formats.packed import is_packed, unpack
 
 _DEEPEST_NESTING = 6
 """Envelopes inside envelopes (Firehose in Kinesis in CloudWatch in EKS is four)."""
 _LONGEST_PREFIX_BYTES = 512
 """A log prefix (node name, syslog header, container runtime stamp) before the JSON of a line."""
 _SHOWN_BYTES = 40
+
+
+_NO_ENVELOPE = Inner(None)
 
 
 class Reading(Struct):
@@ -58,56 +62,55 @@ class Reading(Struct):
             self.lines.append(line)
             self.formats["native"] += 1
             return
+        reason = self._read_text(data, line, _NO_ENVELOPE, 0)
+        if reason is not None and not self._read_prefixed(data, line):
+            self.reject(line, explain(data, reason))
+
+    def _read_text(self, data: bytes, line: int, outer: Inner, depth: int) -> str | None:
+        """Read JSON text, or its sound parts where its whole is none; the reason where nothing of it is JSON."""
         try:
             content = parse(data)
         except ValueError as error:
-            if not (self._read_prefixed(data, line) or self._read_recut(data, line)):
-                self.reject(line, explain(data, str(error)))
-            return
-        self.read_content(content, line)
+            if data[:1] not in (b"{", b"["):
+                return str(error)
+            parts, malformed = recut(data, self.file, line)
+            if not parts or parts == [data]:
+                return str(error)
+            self.malformed += malformed
+            for part in parts:
+                try:
+                    content = parse(part)
+                except ValueError as part_error:
+                    self.reject(line, explain(part, str(part_error)))
+                else:
+                    self.read_content(content, line, outer, depth)
+        else:
+            self.read_content(content, line, outer, depth)
+        return None
 
     def _read_prefixed(self, data: bytes, line: int) -> bool:
-        """A line that is no JSON from its start: perhaps behind a prefix, as `oc adm node-logs` writes it."""
+        """A line that is no JSON from its start: packed, or behind a prefix, as `oc adm node-logs` writes it."""
+        if is_packed(data):
+            self._read_inner(Inner(data), line, _NO_ENVELOPE, 0)
+            return True
         start = data.find(b"{", 1, _LONGEST_PREFIX_BYTES)
         if start <= 0 or data[:1] in (b"{", b"["):
             return False
-        try:
-            content = parse(data[start:])
-        except ValueError:
-            return False
-        self.read_content(content, line)
-        return True
+        return self._read_text(data[start:], line, _NO_ENVELOPE, 0) is None
 
-    def _read_recut(self, data: bytes, line: int) -> bool:
-        """A line whose whole is no JSON: its parts may be, such as the items of a list that breaks off."""
-        if data[:1] not in (b"{", b"["):
-            return False
-        parts, malformed = recut(data, self.file, line)
-        if not parts or parts == [data]:
-            return False
-        self.malformed += malformed
-        for part in parts:
-            try:
-                content = parse(part)
-            except ValueError as error:
-                self.reject(line, explain(part, str(error)))
-            else:
-                self.read_content(content, line)
-        return True
-
-    def read_content(self, content: Any, line: int, inner: Inner | None = None, depth: int = 0) -> None:
+    def read_content(self, content: Any, line: int, outer: Inner = _NO_ENVELOPE, depth: int = 0) -> None:
         """Read decoded JSON: an object, or a list of them."""
         if depth > _DEEPEST_NESTING:
             self.reject(line, f"more than {_DEEPEST_NESTING} envelopes inside each other")
         elif isinstance(content, dict):
-            self._read_record(content, line, inner or Inner(None), depth)
+            self._read_record(content, line, outer, depth)
         elif isinstance(content, list):
             wrong = 0
             for item in content:
                 if isinstance(item, dict):
-                    self._read_record(item, line, inner or Inner(None), depth)
+                    self._read_record(item, line, outer, depth)
                 elif isinstance(item, str) and item.lstrip()[:1] == "{":
-                    self._read_inner(Inner(item), line, inner or Inner(None), depth)
+                    self._read_inner(Inner(item), line, outer, depth)
                 else:
                     wrong += 1
             if wrong:
@@ -132,30 +135,46 @@ class Reading(Struct):
         elif isinstance(outcome, Reject):
             self.reject(line, outcome.reason)
         else:
-            self.events.append(enveloped(outcome, cluster=outer.cluster, envelope=outer.envelope))
+            event = enveloped(outcome, cluster=outer.cluster, time=outer.time, envelope=outer.envelope)
+            self.events.append(event)
             self.lines.append(line)
 
     def _read_inner(self, inner: Inner, line: int, outer: Inner, depth: int) -> None:
-        merged = Inner(None, cluster=inner.cluster or outer.cluster, envelope={**outer.envelope, **inner.envelope})
-        content = inner.content
-        if isinstance(content, str | bytes):
-            data = content.encode(errors="replace") if isinstance(content, str) else content
-            sound = decode_block(data)
-            if sound is not None:
-                self._take(sound[0], line, merged, depth)
-                return
+        merged = Inner(
+            None,
+            cluster=inner.cluster or outer.cluster,
+            time=outer.time if inner.time is None else inner.time,
+            envelope={**outer.envelope, **inner.envelope},
+        )
+        content, means = inner.content, inner.text_means
+        if not isinstance(content, str | bytes):
+            self.read_content(content, line, merged, depth + 1)
+            return
+        data = content.encode(errors="replace") if isinstance(content, str) else content
+        data = data.strip()
+        if is_packed(data):
             try:
-                content = parse(data)
+                data = unpack(data)
             except ValueError as error:
-                if inner.text_means is not None and not _is_cut_event(data):
-                    self.skipped[inner.text_means] += 1
-                else:
-                    self.reject(line, explain(data, str(error)))
+                self.reject(line, str(error))
                 return
-            if inner.text_means is not None and not isinstance(content, dict | list):
-                self.skipped[inner.text_means] += 1
-                return
-        self.read_content(content, line, merged, depth + 1)
+        sound = decode_block(data)
+        if sound is not None:
+            for event in sound:
+                self._take(event, line, merged, depth)
+            return
+        if means is not None and data[:1] not in (b"{", b"["):
+            start = data.find(b"{", 0, _LONGEST_PREFIX_BYTES)
+            if start < 0 or self._read_text(data[start:], line, merged, depth + 1) is not None:
+                self.skipped[means] += 1
+            return
+        reason = self._read_text(data, line, merged, depth + 1)
+        if reason is None:
+            return
+        if means is not None and not _is_cut_event(data):
+            self.skipped[means] += 1
+        else:
+            self.reject(line, explain(data, reason))
 
 
 def _is_cut_event(data: bytes) -> bool:
@@ -172,7 +191,9 @@ def kind_of(value: Any) -> str:
         return "true or false"
     if isinstance(value, int | float):
         return "a number"
-    return {str: "text", list: "an array"}.get(type(value), "an object")
+    if isinstance(value, str):
+        return "text"
+    return "an array" if isinstance(value, list) else "an object"
 
 
 def explain(data: bytes, reason: str) -> str:

@@ -1,5 +1,6 @@
 """Compressed streams, recognised by content: gzip of many members, zstd of many frames, bzip2, xz, and these inside each
-other. Memory is bounded whatever a hostile stream expands to."""
+other. Memory is bounded whatever a hostile stream expands to.
+"""
 
 import bz2
 import codecs

@@ -315,7 +315,7 @@ def _count_lines(data: bytes) -> int:
 
 
 def _open(file: str) -> BinaryIO:
-    return os.fdopen(os.dup(sys.stdin.fileno()), "rb", 0) if file == STDIN else open(file, "rb", 0)  # noqa: SIM115, PTH123
+    return os.fdopen(os.dup(sys.stdin.fileno()), "rb", 0) if file == STDIN else open(file, "rb", 0)  # noqa: PTH123
 
 
 def _blocks(stream: BinaryIO, block_bytes: int) -> Iterator[bytes]:

@@ -1,0 +1,270 @@
+"""Google GKE: Cloud Logging LogEntry with an AuditLog payload of the service `k8s.io`.
+
+https://cloud.google.com/kubernetes-engine/docs/how-to/audit-logging. An entry names the method and the object in Google's
+words; they are translated back. It has no groups, no level and no request URI, and its status is a gRPC code.
+"""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from kubewake.event import NO_BODY, AuditEvent, EnvelopedEvent, ObjectRef, Status, User
+from kubewake.formats.coercion import enveloped
+from kubewake.formats.format import Outcome, Record, Skip, format_, listed, mapping, text
+from kubewake.formats.times import normalise
+
+HTTP_OF_GRPC = {
+    0: 200, 1: 499, 2: 500, 3: 400, 4: 504, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501,
+    13: 500, 14: 503, 15: 500, 16: 401,
+}  # fmt: skip
+"""https://cloud.google.com/apis/design/errors#http_mapping, and 409 for what Kubernetes calls AlreadyExists."""
+
+VERBS = frozenset(
+    (
+        "get",
+        "list",
+        "watch",
+        "create",
+        "update",
+        "patch",
+        "delete",
+        "deletecollection",
+        "post",
+        "put",
+        "head",
+        "options",
+    )
+)
+_BUILT_IN = "io.k8s."
+_GROUPS_WITHOUT_DOMAIN = frozenset(("apps", "batch", "autoscaling", "policy", "extensions"))
+
+
+class Call(Struct, frozen=True):
+    """What a method and a resource name say about a request."""
+
+    verb: str | None
+    object_ref: ObjectRef | None
+    path: str | None
+    """Path of a non-resource request."""
+
+
+def _group_of(words: list[str]) -> str:
+    """The API group of a method's reversed group words, as in `io.k8s.authorization.rbac`."""
+    if words[:2] == ["io", "k8s"]:
+        rest = words[2:]
+        if rest == ["core"] or not rest:
+            return ""
+        if len(rest) == 1 and rest[0] in _GROUPS_WITHOUT_DOMAIN:
+            return rest[0]
+    return ".".join(reversed(words))
+
+
+def _is_version(word: str) -> bool:
+    return len(word) > 1 and word[0] == "v" and word[1].isdigit()
+
+
+def read_call(method: str, resource_name: str) -> Call:
+    """Translate `io.k8s.core.v1.pods.exec.create` and `core/v1/namespaces/ns/pods/p/exec` back to a request."""
+    words = method.split(".")
+    verb = words[-1] if words[-1] in VERBS else None
+    version_at = next((place for place, word in enumerate(words) if _is_version(word)), -1)
+    if version_at < 0:
+        path = "/" + resource_name.strip("/") if resource_name and method.startswith(_BUILT_IN) else None
+        return Call(verb, None, path)
+    group, version = _group_of(words[:version_at]), words[version_at]
+    named = words[version_at + 1 : len(words) - 1 if verb else len(words)]
+    resource = named[0] if named else None
+    subresource = ".".join(named[1:]) or None
+    parts = [part for part in resource_name.split("/") if part]
+    if len(parts) == 2 and parts[:1] == ["core"] and parts[1] == resource:
+        parts = []
+    namespace = name = None
+    if len(parts) >= 2 and _is_version(parts[1]):
+        group, version = ("" if parts[0] == "core" else parts[0]), parts[1]
+        parts = parts[2:]
+        if len(parts) >= 2 and parts[0] == "namespaces" and (len(parts) > 2 or resource not in ("namespaces", None)):
+            namespace, parts = parts[1], parts[2:]
+        elif parts[:1] == ["namespaces"] and resource == "namespaces" and len(parts) > 1:
+            namespace = parts[1]
+        if parts:
+            resource = resource or parts[0]
+            name = parts[1] if len(parts) > 1 else None
+            subresource = "/".join(parts[2:]) or subresource
+    return Call(
+        verb,
+        ObjectRef(
+            resource=resource,
+            namespace=namespace,
+            name=name,
+            api_group=group or None,
+            api_version=version,
+            subresource=subresource,
+        ),
+        None,
+    )
+
+
+@format_
+class LogEntry:
+    """One audit LogEntry."""
+
+    name = "gke"
+    title = "Google GKE audit log entry"
+    order = 10
+
+    def recognises(self, record: Record) -> bool:
+        """By an audit payload, or by what Cloud Logging puts around one."""
+        if isinstance(record.get("protoPayload"), dict):
+            return True
+        if "logName" in record or "insertId" in record:
+            return "resource" in record or "jsonPayload" in record or "textPayload" in record
+        return mapping(record.get("operation")).get("producer") == "k8s.io"
+
+    def read(self, record: Record) -> Iterable[Outcome]:
+        """The event; entries of other logs and services are skipped."""
+        payload = mapping(record.get("protoPayload"))
+        if not payload and mapping(record.get("operation")).get("producer") != "k8s.io":
+            log = text(record.get("logName")) or ""
+            yield Skip(
+                "Kubernetes events in Cloud Logging" if log.endswith("events") else "another log of Google Cloud"
+            )
+            return
+        method = _method(record, payload)
+        service = payload.get("serviceName")
+        if payload and service not in (None, "k8s.io") and not method.startswith(_BUILT_IN):
+            yield Skip("Google Cloud audit log of another service")
+            return
+        yield _event(record, payload, method)
+
+
+def _method(record: Record, payload: Record) -> str:
+    """The method; that of the permission where the entry names a method of another service."""
+    method = text(payload.get("methodName")) or ""
+    if method.startswith(_BUILT_IN) or payload.get("serviceName") == "k8s.io":
+        return method
+    for grant in listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo")):
+        permission = text(mapping(grant).get("permission"))
+        if permission is not None and permission.startswith(_BUILT_IN):
+            return permission
+    return method
+
+
+def _event(record: Record, payload: Record, method: str) -> AuditEvent | EnvelopedEvent:
+    unknown = ["level", "user.groups"]
+    call = read_call(method, text(payload.get("resourceName")) or "")
+    if call.verb is None:
+        unknown.append("verb")
+    if call.path is None:
+        unknown.append("requestURI")
+    user, impersonated = _identities(mapping(payload.get("authenticationInfo")))
+    if user is None:
+        unknown.append("user")
+    metadata = mapping(payload.get("requestMetadata"))
+    address = text(metadata.get("callerIp")) or text(metadata.get("callerIP"))
+    if not _is_address(address):
+        unknown.append("sourceIPs")
+    operation = mapping(record.get("operation"))
+    stage = "ResponseStarted" if operation.get("first") is True and operation.get("last") is False else None
+    if stage is None and operation.get("first") is True and "last" not in operation and _is_long(call):
+        stage = "ResponseStarted"
+    grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
+    granted = any(mapping(grant).get("granted") is True for grant in grants)
+    status = _status(payload, call.verb, granted=granted)
+    if status is None or status.status is None:
+        unknown.append("responseStatus.code")
+    time = normalise(record.get("timestamp")) or normalise(payload.get("timestamp"))
+    time = time or normalise(record.get("receiveTimestamp"))
+    if time is None:
+        unknown.append("stageTimestamp")
+    audit_id = text(operation.get("id")) or text(record.get("insertId"))
+    if audit_id is None:
+        unknown.append("auditID")
+    labels = {key: value for key, value in mapping(record.get("labels")).items() if isinstance(value, str)}
+    command = labels.get("command.gke.io/command")
+    event = AuditEvent(
+        audit_id=audit_id,
+        stage=stage or "ResponseComplete",
+        request_uri=call.path,
+        verb=call.verb,
+        user=user,
+        impersonated_user=impersonated,
+        source_ips=(address,) if address is not None and _is_address(address) else None,
+        user_agent=text(metadata.get("callerSuppliedUserAgent")),
+        object_ref=call.object_ref,
+        response_status=status,
+        request_object=_body(payload.get("request")),
+        response_object=_body(payload.get("response")),
+        request_received_timestamp=time,
+        stage_timestamp=time,
+        annotations=labels or None,
+    )
+    return enveloped(
+        event,
+        cluster=_cluster(mapping(mapping(record.get("resource")).get("labels"))),
+        unknown=tuple(unknown),
+        envelope={"command.gke.io/command": command} if command else None,
+    )
+
+
+def _is_long(call: Call) -> bool:
+    return call.verb == "watch" or (
+        call.object_ref is not None and call.object_ref.subresource in ("exec", "attach", "portforward", "proxy")
+    )
+
+
+def _identities(info: Record) -> tuple[User | None, User | None]:
+    """Who sent the request, and whom that one impersonated: the authority selector, beside a principal."""
+    principal = text(info.get("principalEmail")) or text(info.get("principalSubject"))
+    selector = text(info.get("authoritySelector"))
+    if principal is None:
+        return (None if selector is None else User(username=selector)), None
+    impersonated = User(username=selector) if selector and selector != principal else None
+    return User(username=principal), impersonated
+
+
+def _is_address(value: str | None) -> bool:
+    """Whether the caller is an address: Google also writes `private` and `gce-internal-ip`."""
+    try:
+        ip_address(value or "")
+    except ValueError:
+        return False
+    return True
+
+
+def _status(payload: Record, verb: str | None, *, granted: bool) -> Status | None:
+    """The HTTP status of a gRPC one. `status` (the text) is set only where the entry states a code: an empty status means
+    success, and the code then is what the API server answers to that verb.
+    """
+    stated = payload.get("status")
+    code = mapping(stated).get("code")
+    if isinstance(code, int) and not isinstance(code, bool) and code != 0:
+        http = HTTP_OF_GRPC.get(code, code if 100 <= code < 600 else 500)
+        return Status(code=http, status="Failure", message=text(mapping(stated).get("message")))
+    if isinstance(stated, dict) or granted:
+        return Status(code=201 if verb == "create" else 200)
+    return None
+
+
+def _body(value: Any) -> Raw:
+    """A body without Google's type mark, which names kind and API version where the body itself does not."""
+    if not isinstance(value, dict) or not value:
+        return NO_BODY if not value else Raw(msgspec.json.encode(value))
+    mark = text(value.get("@type")) or text(value.get("at_sign_type")) or ""
+    body = {key: item for key, item in value.items() if key not in ("@type", "at_sign_type")}
+    api, _, kind = mark.rpartition(".")
+    group, _, version = api.removeprefix("type.googleapis.com/").rpartition("/")
+    if kind and _is_version(version):
+        plain = group.removesuffix(".k8s.io")
+        group = "" if plain == "core" else plain if plain in _GROUPS_WITHOUT_DOMAIN else group
+        body.setdefault("kind", kind)
+        body.setdefault("apiVersion", f"{group}/{version}" if group else version)
+    return Raw(msgspec.json.encode(body)) if body else NO_BODY
+
+
+def _cluster(labels: Record) -> str:
+    """`project/location/cluster`, of what the entry states; empty without a cluster name."""
+    parts = [text(labels.get(key)) for key in ("project_id", "location", "cluster_name")]
+    return "/".join(part for part in parts if part) if parts[2] else ""
