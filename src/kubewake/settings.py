@@ -136,14 +136,21 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         list[str],
         Meta(description="Folders or files of your own rules and filters, beside the built-in pack.", extra=_DETECT),
     ] = []
+    intelligence: Annotated[
+        str,
+        Meta(
+            description="Folder or file of your own lists of addresses, user agents, images and owners; empty: none.",
+            extra=_DETECT,
+        ),
+    ] = ""
     lateness_seconds: Annotated[
-        float,
+        int,
         Meta(
             ge=0,
             description="How late an event may arrive, in event time, and still be recognised as a duplicate.",
             extra={**_DETECT, "unit": "seconds"},
         ),
-    ] = 30.0
+    ] = 30
 
     output: Annotated[
         Literal["auto", "text", "jsonl", "none"],
@@ -164,11 +171,11 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = "everyone"
     out: Annotated[
         str,
-        Meta(description="File to which all findings and incidents are appended as JSON Lines; empty: none.", extra=_TELL),
+        Meta(
+            description="File to which all findings and incidents are appended as JSON Lines; empty: none.", extra=_TELL
+        ),
     ] = ""
-    out_fsync: Annotated[
-        bool, Meta(description="Flush `out` to the disk after each write.", extra=_TELL)
-    ] = False
+    out_fsync: Annotated[bool, Meta(description="Flush `out` to the disk after each write.", extra=_TELL)] = False
     notify: Annotated[
         list[str],
         Meta(
@@ -182,9 +189,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     state_dir: Annotated[
         str,
-        Meta(
-            description="Folder of the spool and the engine's state. One kubewake at a time may use it.", extra=_KEEP
-        ),
+        Meta(description="Folder of the spool and the engine's state. One kubewake at a time may use it.", extra=_KEEP),
     ] = msgspec.field(default_factory=_default_state_dir)
     spool_max_bytes: Annotated[
         int,

@@ -160,8 +160,10 @@ class Follower:
         named: dict[str, None] = {}
         for pattern in self._patterns:
             if os.path.isdir(pattern):  # noqa: PTH112
-                names = (entry.path for entry in os.scandir(pattern) if entry.is_file())
-                found = [path for path in names if _LOG_NAME.search(path) and not os.path.basename(path).startswith(".")]  # noqa: PTH119
+                entries = [entry for entry in os.scandir(pattern) if entry.is_file()]
+                found = [
+                    entry.path for entry in entries if _LOG_NAME.search(entry.name) and not entry.name.startswith(".")
+                ]
             else:
                 found = [path for path in glob.glob(pattern) if os.path.isfile(path)]  # noqa: PTH113, PTH207
             named.update(dict.fromkeys(sorted(found, key=_modified)))

@@ -38,7 +38,9 @@ class Listener:
             try:
                 Path(path).read_bytes()
             except OSError as error:
-                raise SettingsError(f"{path}: cannot be read ({error}); check --tls-cert, --tls-key, --client-ca") from error
+                raise SettingsError(
+                    f"{path}: cannot be read ({error}); check --tls-cert, --tls-key, --client-ca"
+                ) from error
         self._cert, self._key = cert, key
         config = uvicorn.Config(
             app,

@@ -39,7 +39,7 @@ class Door(Protocol):
     def problems(self) -> list[str]:
         """Why kubewake is not ready; empty when it is."""
 
-    def metrics(self) -> bytes:
+    def metrics_text(self) -> bytes:
         """Prometheus text."""
 
     def answered(self, code: int, seconds: float, events: int, reason: str) -> None:
@@ -87,7 +87,9 @@ def count_events(body: bytes) -> int:
         try:
             document = msgspec.json.decode(body, type=_Document)
         except (msgspec.DecodeError, RecursionError):
-            raise ValueError("expected an audit.k8s.io EventList or a list of events, found another kind of JSON") from None
+            raise ValueError(
+                "expected an audit.k8s.io EventList or a list of events, found another kind of JSON"
+            ) from None
         raise ValueError(
             f"expected an audit.k8s.io EventList or a list of events, found kind {str(document.kind)[:60]!r} "
             f"with items of type {type(document.items).__name__}"
@@ -211,7 +213,7 @@ def receiver(door: Door, terms: Terms) -> Litestar:
 
     @get("/metrics", sync_to_thread=False)
     def metrics() -> Response[bytes]:
-        return Response(door.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        return Response(door.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
     handlers: list[ControllerRouterHandler] = [audit, healthz, readyz, metrics]
     return Litestar(route_handlers=handlers, openapi_config=None, logging_config=None)

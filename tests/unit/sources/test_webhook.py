@@ -40,7 +40,7 @@ class Room:
     def problems(self):
         return self.missing
 
-    def metrics(self):
+    def metrics_text(self):
         return b"metrics\n"
 
     def answered(self, code, seconds, events, reason):
@@ -144,7 +144,8 @@ def test_never_200_for_what_was_not_stored(serve, room, attribute, code):
 
 
 @pytest.mark.parametrize(
-    ("path", "code"), [("/v1/audit/bad%20name", 400), ("/v1/audit/..%2fetc", 404), ("/v1/audit", 404), ("/v1/audit/dev", 403)]
+    ("path", "code"),
+    [("/v1/audit/bad%20name", 400), ("/v1/audit/..%2fetc", 404), ("/v1/audit", 404), ("/v1/audit/dev", 403)],
 )
 def test_cluster_names_are_judged(serve, path, code):
     listener = serve(Terms(1000, 7, clusters=frozenset({"prod"})))
@@ -195,7 +196,8 @@ def test_tokens_are_read_again_when_exchanged(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(None, "cannot read"), ("", "no token"), ("a b c", ":1: expected"), ("short", "can be guessed")]
+    ("content", "words"),
+    [(None, "cannot read"), ("", "no token"), ("a b c", ":1: expected"), ("short", "can be guessed")],
 )
 def test_token_files_are_checked(tmp_path, content, words):
     path = tmp_path / "tokens"

@@ -1,0 +1,263 @@
+"""The engine's thread in `serve`: takes bodies from the spool in order, judges them, has findings told, saves its state."""
+
+import threading
+import time
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from kubewake.engine import Fold, Reader
+from kubewake.errors import KubewakeError, StoreError
+from kubewake.finding import Notice, stable_id
+from kubewake.formats import batches
+from kubewake.logs import logger
+from kubewake.metrics import Metrics
+from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.ledger import Ledger
+from kubewake.sinks.change import Tellable
+from kubewake.store.spool import Spool, Stored
+from kubewake.store.state import State
+
+_SNAPSHOT = "engine"
+_CURSOR = "spool"
+_GROUP_BODIES = 8
+"""Bodies judged before what they showed is told."""
+_IDLE_SECONDS = 1.0
+_RETRY_SECONDS = 1.0
+_MALFORMED_LOGGED = 5
+
+
+class Progress(Struct):
+    """How far judging has come. `working_on` is when the body in hand was received, 0 when idle."""
+
+    sequence: int = 0
+    working_on: float = 0.0
+    failure: str = ""
+
+
+class Judge:
+    """One thread, one `Fold`. After a crash it goes on from the last snapshot and judges again what came since.
+
+    Each body is one step of the engine, so that judging again gives the same findings under the same ids, which the
+    ledger knows as told.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        state: State,
+        knowledge: Knowledge,
+        ledger: Ledger,
+        metrics: Metrics,
+        *,
+        lateness_seconds: int,
+        snapshot_seconds: float,
+        spool_max_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._spool = spool
+        self._state = state
+        self._knowledge = knowledge
+        self._ledger = ledger
+        self._metrics = metrics
+        self._lateness_seconds = lateness_seconds
+        self._snapshot_seconds = snapshot_seconds
+        self._spool_high_bytes = spool_max_bytes // 2
+        self._clock = clock
+        self._log = logger("engine")
+        self._wake = threading.Event()
+        self._stopping = threading.Event()
+        self._reload = threading.Event()
+        self._deadline = 0.0
+        self._pending: dict[str, Tellable] = {}
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self.progress = Progress()
+        self._reader, self._fold = self._engine()
+        self._restore()
+        summary = self._fold.input()
+        self._counted = (summary.duplicates, summary.late)
+        self._covered = self.progress.sequence
+        self._saved_at = self._clock()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it judges."""
+        return self._thread.is_alive()
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the oldest body that is not judged yet."""
+        received = self.progress.working_on
+        return max(0.0, self._clock() - received) if received else 0.0
+
+    def start(self) -> None:
+        """Begin to judge."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """The spool has something new."""
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Read the rules again before the next body."""
+        self._reload.set()
+        self._wake.set()
+
+    def stop(self, patience_seconds: float) -> None:
+        """Judge what is in the spool, for at most so long, then save the state."""
+        self._deadline = self._clock() + patience_seconds
+        self._stopping.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def save(self) -> None:
+        """Save the engine's state and release the bodies that it covers; raises StoreError."""
+        begun = time.perf_counter()
+        sequence = self.progress.sequence
+        self._state.save(_SNAPSHOT, self._fold.snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
+        self._spool.release(sequence)
+        self._covered = sequence
+        self._saved_at = self._clock()
+        self._metrics.snapshot_seconds.observe(time.perf_counter() - begun)
+
+    def _engine(self) -> tuple[Reader, Fold]:
+        rules, context = self._knowledge.load()
+        fold = Fold(rules, lateness_seconds=self._lateness_seconds)
+        self._metrics.rules.set(len(fold.infos))
+        return Reader(rules, context), fold
+
+    def _restore(self) -> None:
+        saved = self._state.snapshot(_SNAPSHOT)
+        if saved is None:
+            return
+        self.progress.sequence = int(saved.cursors[_CURSOR])
+        try:
+            self._fold.restore(saved.body)
+        except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
+            self._reader, self._fold = self._engine()
+            self._log.warning("the saved engine state does not fit this kubewake; windows start anew", error=str(error))
+            self._pending["restore"] = Notice(
+                stable_id("n", "engine-state", self.progress.sequence),
+                time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(self._clock())),
+                "Detection windows started anew",
+                f"The saved engine state could not be used ({error}). Events are not lost; repeats and sequences that "
+                "began before the restart are counted from now on.",
+            )
+        self._log.info("goes on where it stopped", sequence=self.progress.sequence)
+
+    def _run(self) -> None:
+        try:
+            while self._step():
+                pass
+            self._tell()
+            self._until_stored(self.save, once=True)
+        except Exception as error:  # noqa: BLE001  # shown by /readyz and the log: a dead thread would be silent
+            self.progress.failure = f"the engine stopped: {error!r}"
+            self._log.exception("the engine stopped")
+
+    def _step(self) -> bool:
+        """Judge some bodies, or wait for one; False when it is time to stop."""
+        self._wake.clear()
+        if self._reload.is_set():
+            self._take_new_rules()
+        try:
+            bodies = self._spool.read(self.progress.sequence, _GROUP_BODIES)
+        except StoreError as error:
+            self._failed(error)
+            self._stopping.wait(_RETRY_SECONDS)
+            return not self._stopping.is_set()
+        for stored in bodies:
+            self.progress.working_on = stored.received
+            self._judge(stored)
+            self.progress.sequence = stored.sequence
+        self._tell()
+        now = self._clock()
+        for stored in bodies:
+            self._metrics.judge_seconds.observe(max(0.0, now - stored.received))
+        self._metrics.ingest_lag.set(self.lag_seconds)
+        self._maybe_save()
+        if bodies:
+            return not (self._stopping.is_set() and self._clock() > self._deadline)
+        self.progress.working_on = 0.0
+        self._metrics.ingest_lag.set(0.0)
+        if self._stopping.is_set():
+            return False
+        self._wake.wait(_IDLE_SECONDS)
+        return True
+
+    def _judge(self, stored: Stored) -> None:
+        metrics = self._metrics
+        try:
+            observation = self._reader.read(
+                batches(stored.body, file=stored.file, first_line=stored.line, cluster=stored.cluster)
+            )
+            observation.file = stored.file
+            self._fold.absorb(observation)
+            found = self._fold.advance(flush=True)
+        except Exception as error:  # noqa: BLE001  # one body must not stop the others; it is kept, counted and told
+            reason = f"{type(error).__name__}: {error}"
+            self._log.exception("a body could not be judged; the spool's table `rejected` keeps it", file=stored.file)
+            metrics.dropped.labels("engine_error").inc()
+            self._until_stored(lambda: self._spool.reject(stored, reason))
+            return
+        for item in found:
+            self._pending[item.id] = item
+        self._fold.closed()
+        metrics.events.labels(stored.source, "judged").inc(observation.events)
+        if observation.malformed_total:
+            metrics.dropped.labels("malformed").inc(observation.malformed_total)
+            for malformed in observation.malformed[:_MALFORMED_LOGGED]:
+                self._log.warning("malformed", file=malformed.file, line=malformed.line, reason=malformed.reason)
+        if observation.skipped:
+            metrics.dropped.labels("not_an_audit_event").inc(observation.skipped)
+        summary = self._fold.input()
+        duplicates, late = summary.duplicates, summary.late
+        metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
+        metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
+        self._counted = (duplicates, late)
+
+    def _tell(self) -> None:
+        if self._pending:
+            self._until_stored(lambda: self._ledger.record(self._pending.values()))
+            self._pending.clear()
+
+    def _maybe_save(self) -> None:
+        if self.progress.sequence == self._covered:
+            return
+        due = self._clock() - self._saved_at >= self._snapshot_seconds
+        if due or (self._spool.bytes > self._spool_high_bytes and self._clock() - self._saved_at > _RETRY_SECONDS):
+            self._saved_at = self._clock()
+            try:
+                self.save()
+                self.progress.failure = ""
+            except StoreError as error:
+                self._failed(error)
+
+    def _until_stored(self, store: Callable[[], object], *, once: bool = False) -> None:
+        """Findings are not lost to a full disk: judging waits, the spool fills, senders are told to wait."""
+        while True:
+            try:
+                store()
+                self.progress.failure = ""
+                return
+            except StoreError as error:
+                self._failed(error)
+                if once or (self._stopping.is_set() and self._clock() > self._deadline):
+                    return
+                time.sleep(_RETRY_SECONDS)
+
+    def _failed(self, error: StoreError) -> None:
+        self.progress.failure = str(error)
+        self._log.error("the state cannot be read or written; will try again", error=str(error))
+
+    def _take_new_rules(self) -> None:
+        self._reload.clear()
+        try:
+            reader, fold = self._engine()
+            fold.restore(self._fold.snapshot())
+        except KubewakeError as error:
+            self._log.error("the rules were not taken, the old ones stay", error=str(error))
+            return
+        self._reader, self._fold = reader, fold
+        self._log.info("rules read again", rules=len(fold.infos))

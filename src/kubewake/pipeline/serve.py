@@ -1,0 +1,275 @@
+"""`serve`: sources, spool, engine, state and sinks put together in one process, from start to clean shutdown."""
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+
+from kubewake import __version__
+from kubewake.errors import ExitCode, SettingsError, StoreError
+from kubewake.logs import logger
+from kubewake.metrics import Metrics
+from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.following import SOURCE as FOLLOW
+from kubewake.pipeline.following import Following
+from kubewake.pipeline.judge import Judge
+from kubewake.pipeline.ledger import Ledger
+from kubewake.settings import Settings, address
+from kubewake.sinks import Filter, Sink, open_sink
+from kubewake.sinks.courier import Courier
+from kubewake.sinks.jsonl import JsonLines
+from kubewake.sources.follow import Follower
+from kubewake.sources.listener import Listener
+from kubewake.sources.tokens import Tokens
+from kubewake.sources.webhook import Terms, receiver
+from kubewake.store.folder import Folder
+from kubewake.store.spool import Spool
+from kubewake.store.state import State
+
+WEBHOOK = "webhook"
+_SWITCH_SECONDS = 0.0005
+"""How long the engine's thread may hold the interpreter before a waiting POST gets its turn."""
+_LOGGED_REFUSALS_SECONDS = 10.0
+"""Refused POSTs are counted all, and logged once in so long for each reason."""
+_WATCH_SECONDS = 0.5
+_FORCED = 130
+"""Exit code after a second Ctrl-C, as shells expect: 128 plus the signal's number."""
+
+
+class Service:
+    """Everything that runs while kubewake serves. `start`, then `stop`; raises KubewakeError when it cannot start."""
+
+    def __init__(
+        self, settings: Settings, *, sinks: Sequence[Sink] | None = None, clock: Callable[[], float] = time.time
+    ) -> None:
+        if not settings.listen and not settings.follow:
+            raise SettingsError("nothing to do: listen is empty and no file is followed; give --listen or --follow")
+        self._settings = settings
+        self._clock = clock
+        self._log = logger("serve")
+        self._logged: dict[str, float] = {}
+        self.metrics = Metrics(__version__)
+        self._stack = contextlib.ExitStack()
+        with contextlib.ExitStack() as stack:
+            self._build(stack, sinks)
+            self._stack = stack.pop_all()
+
+    def _build(self, stack: contextlib.ExitStack, sinks: Sequence[Sink] | None) -> None:
+        settings = self._settings
+        folder = stack.enter_context(Folder(Path(settings.state_dir).expanduser()))
+        state = self._state = State(folder.state)
+        stack.callback(state.close)
+        spool = self._spool = Spool(folder.spool, settings.spool_max_bytes, on_append=self._received, clock=self._clock)
+        stack.callback(spool.close)
+        self._sinks = list(open_sinks(settings)) if sinks is None else list(sinks)
+        for gone, count in state.forget_sinks(sink.name for sink in self._sinks).items():
+            self._log.warning("messages for a sink that is configured no more were dropped", sink=gone, messages=count)
+            self.metrics.deliveries.labels(gone, "dropped").inc(count)
+        self._couriers = [Courier(sink, state, self._count_delivery, clock=self._clock) for sink in self._sinks]
+        self._judge = Judge(
+            spool,
+            state,
+            Knowledge(
+                rule_paths=tuple(Path(path).expanduser() for path in settings.rules),
+                intelligence=Path(settings.intelligence).expanduser() if settings.intelligence else None,
+            ),
+            Ledger(state, self._sinks, self.metrics, self._wake_couriers),
+            self.metrics,
+            lateness_seconds=settings.lateness_seconds,
+            snapshot_seconds=settings.snapshot_seconds,
+            spool_max_bytes=settings.spool_max_bytes,
+            clock=self._clock,
+        )
+        self._following = self._follow() if settings.follow else None
+        self.listener = self._listen() if settings.listen else None
+
+    def _follow(self) -> Following:
+        settings = self._settings
+        follower = Follower(
+            settings.follow,
+            self._spool.cursor(FOLLOW),
+            start=settings.follow_from,
+            line_max_bytes=settings.line_max_bytes,
+            trouble=self._trouble,
+        )
+        return Following(
+            follower,
+            self._spool,
+            self.metrics,
+            cluster=settings.cluster,
+            poll_seconds=settings.follow_poll_seconds,
+            judged=lambda: self._judge.progress.sequence,
+        )
+
+    def _listen(self) -> Listener:
+        settings = self._settings
+        terms = Terms(
+            settings.body_max_bytes,
+            settings.retry_after_seconds,
+            tokens=Tokens(Path(settings.token_file).expanduser()) if settings.token_file else None,
+            needs_certificate=bool(settings.client_ca),
+            clusters=frozenset(settings.clusters),
+        )
+        host, port = address(settings.listen)
+        return Listener(
+            receiver(self, terms),
+            host,
+            port,
+            cert=settings.tls_cert,
+            key=settings.tls_key,
+            client_ca=settings.client_ca,
+        )
+
+    def start(self) -> None:
+        """Begin to receive, judge and tell."""
+        sys.setswitchinterval(_SWITCH_SECONDS)
+        for courier in self._couriers:
+            courier.start()
+        self._judge.start()
+        if self._following is not None:
+            self._following.start()
+        if self.listener is not None:
+            self.listener.start()
+
+    def stop(self) -> None:
+        """Take nothing more, judge what is stored, save the state, send what is due, close."""
+        deadline = self._clock() + self._settings.shutdown_seconds
+        if self.listener is not None:
+            self.listener.stop()
+        if self._following is not None:
+            self._following.stop()
+        self._judge.stop(max(0.0, deadline - self._clock()) / 2)
+        for courier in self._couriers:
+            courier.stop(max(0.5, deadline - self._clock()))
+        self._stack.close()
+
+    def settle(self, seconds: float) -> bool:
+        """Wait until everything received is judged and told; False when that takes longer than `seconds`."""
+        end = time.monotonic() + seconds
+        pause = threading.Event()
+        while time.monotonic() < end:
+            idle = not self._spool.read(self._judge.progress.sequence, 1) and not self._judge.progress.working_on
+            if idle and all(courier.is_idle.is_set() for courier in self._couriers):
+                return True
+            pause.wait(0.05)
+        return False
+
+    def reload(self) -> None:
+        """Read rules and certificates again; what cannot be used is logged, and the old stays."""
+        self._judge.reload()
+        if self.listener is not None:
+            try:
+                self.listener.reload()
+            except SettingsError as error:
+                self._log.error("the certificate was not taken", error=str(error))
+
+    def store(self, cluster: str, body: bytes) -> Future[int]:
+        """Append a webhook's body to the spool."""
+        return self._spool.append(WEBHOOK, cluster, body, file=f"webhook:{cluster}")
+
+    def problems(self) -> list[str]:
+        """Why kubewake is not ready."""
+        found = [self._spool.failure, self._judge.progress.failure]
+        if not self._judge.is_alive and not self._judge.progress.failure:
+            found.append("the engine is not running")
+        if self._spool.bytes >= self._settings.spool_max_bytes:
+            found.append("the spool is full (setting spool_max_bytes)")
+        lag = self._judge.lag_seconds
+        if lag > self._settings.ready_lag_seconds:
+            found.append(f"the engine is {lag:.0f} seconds behind (setting ready_lag_seconds)")
+        if self._following is not None:
+            found.append(self._following.failure)
+        if self.listener is not None and not self.listener.is_alive:
+            found.append("the listener is not running")
+        return [problem for problem in found if problem]
+
+    def metrics_text(self) -> bytes:
+        """Prometheus text, gauges brought up to date."""
+        self.metrics.ingest_lag.set(self._judge.lag_seconds)
+        self.metrics.spool_bytes.set(self._spool.bytes)
+        self.metrics.spool_bodies.set(self._spool.bodies)
+        waiting = self._state.waiting()
+        for sink in self._sinks:
+            self.metrics.outbox.labels(sink.name).set(waiting.get(sink.name, 0))
+        return self.metrics.text()
+
+    def answered(self, code: int, seconds: float, events: int, reason: str) -> None:
+        """Count an answered POST."""
+        self.metrics.posts.labels(str(code)).inc()
+        self.metrics.post_seconds.observe(seconds)
+        if not reason:
+            self.metrics.events.labels(WEBHOOK, "received").inc(events)
+            return
+        self.metrics.dropped.labels(reason).inc()
+        now = self._clock()
+        if now - self._logged.get(reason, 0.0) > _LOGGED_REFUSALS_SECONDS:
+            self._logged[reason] = now
+            self._log.warning("a POST was refused", reason=reason, code=code)
+
+    def _trouble(self, reason: str, file: str, line: int) -> None:
+        self.metrics.dropped.labels(reason).inc()
+        self._log.warning("lines of a followed file are lost", reason=reason, file=file, line=line)
+
+    def _received(self) -> None:
+        self._judge.wake()
+
+    def _wake_couriers(self) -> None:
+        for courier in self._couriers:
+            courier.wake()
+
+    def _count_delivery(self, sink: str, outcome: str, number: int) -> None:
+        self.metrics.deliveries.labels(sink, outcome).inc(number)
+
+    @property
+    def health(self) -> str:
+        """Why it cannot go on at all; empty while it can."""
+        return self._judge.progress.failure if not self._judge.is_alive else ""
+
+
+def open_sinks(settings: Settings) -> Iterator[Sink]:
+    """The sinks that the settings ask for."""
+    if settings.output != "none":
+        form = "text" if settings.output == "auto" else settings.output
+        wanted = Filter(settings.print_min_severity, settings.audience, growth=form == "jsonl")
+        yield open_sink("stdout", form, wanted)
+    if settings.out:
+        yield JsonLines(
+            Path(settings.out).expanduser(), Filter(growth=True, suppressed=True), fsync=settings.out_fsync
+        )
+    for url in settings.notify:
+        yield open_sink("apprise", url, Filter(settings.notify_min_severity, settings.audience, notices=False))
+
+
+def serve(settings: Settings, *, started: Callable[[Service], None] = lambda _service: None) -> int:
+    """Serve until SIGTERM or Ctrl-C; a second one forces the end. SIGHUP reads rules and certificates again."""
+    stopping = threading.Event()
+    log = logger("serve")
+
+    def stop(number: int, _frame: object) -> None:
+        if stopping.is_set():
+            sys.stderr.write("kubewake: forced to stop; what was received is stored and judged at the next start\n")
+            sys.stderr.flush()
+            os._exit(_FORCED)
+        log.info("stopping", signal=signal.Signals(number).name)
+        stopping.set()
+
+    service = Service(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, stop)
+    signal.signal(signal.SIGHUP, lambda _number, _frame: service.reload())
+    try:
+        service.start()
+        started(service)
+        while not stopping.wait(_WATCH_SECONDS):
+            if service.health:
+                raise StoreError(service.health)
+    finally:
+        stopping.set()
+        service.stop()
+    log.info("stopped")
+    return ExitCode.CLEAN

@@ -1,0 +1,68 @@
+"""Findings in plain words, for people who know no Kubernetes: a title, what happened, what to do."""
+
+import re
+
+from msgspec import Struct
+
+from kubewake.finding import Finding, Incident, Notice
+from kubewake.sinks.change import Change
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_SHOWN_STEPS = 3
+_SHOWN_IDS = 3
+
+
+class Words(Struct, frozen=True):
+    """`head` is a line; `story` and `steps` are sentences and commands; `foot` says where the evidence is."""
+
+    severity: str
+    time: str
+    head: str
+    story: str
+    steps: list[str]
+    foot: str
+
+
+def plain(text: str) -> str:
+    """Text that cannot move a terminal's cursor, change its colours or reverse its direction: names come from clients."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", " ").replace("\t", " ")
+
+
+def words(change: Change) -> Words:
+    """What to say of a change."""
+    item = change.item
+    if isinstance(item, Notice):
+        return Words("notice", item.time, plain(item.title), plain(item.detail), [], item.id)
+    mark = " (now more severe)" if change.kind == "raised" else ""
+    if isinstance(item, Incident):
+        head = f"Incident: {plain(item.title)}{mark}"
+        ids, total, time = item.audit_ids, len(item.audit_ids), item.last_time
+        source = item.id
+    else:
+        head = plain(item.title) + mark
+        ids, total, time = item.audit_ids, max(item.audit_ids_total, len(item.audit_ids)), item.time
+        source = f"rule {item.rule}, {item.id}"
+    shown = ", ".join(plain(audit_id)[:64] for audit_id in ids[:_SHOWN_IDS])
+    more = f" and {total - _SHOWN_IDS:,} more" if total > _SHOWN_IDS else ""
+    return Words(
+        item.severity,
+        time,
+        head,
+        plain(item.story),
+        [plain(step) for step in item.remediation[:_SHOWN_STEPS]],
+        f"cluster {plain(item.cluster) or '(unnamed)'}; {source}; audit ids {shown}{more}",
+    )
+
+
+def paragraph(said: Words) -> str:
+    """The words as plain text, wrapped by whoever shows it."""
+    lines = [f"{said.severity.upper()}: {said.head}", said.story]
+    if said.steps:
+        lines += ["What to do:", *(f"  {step}" for step in said.steps)]
+    lines.append(f"[{said.time[:19].replace('T', ' ')} UTC; {said.foot}]")
+    return "\n".join(lines)
+
+
+def is_alert(change: Change) -> bool:
+    """Whether the change is about an attack, not about kubewake itself."""
+    return isinstance(change.item, Finding | Incident)
