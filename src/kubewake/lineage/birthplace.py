@@ -44,7 +44,7 @@ class Birthplace:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a fresh account, or of any account in a fresh namespace."""
-        if session.kind != "serviceaccount" or not len(self._born):
+        if session.kind != "serviceaccount" or session.renewed or not len(self._born):
             return ()
         links = []
         for key in (f"account {session.user}", f"namespace {session.namespace}"):

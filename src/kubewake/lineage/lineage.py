@@ -146,12 +146,22 @@ class Lineage:
             specific=bool(source or user_agent),
             newcomer=now - self._start >= WARM_UP_SECONDS,
         )
+        self._renew(session)
         before = self.sessions.evicted
         self.sessions.add(session)
         if self.sessions.evicted != before:
             self._known.clear()
         self.state.settle(session)
         return session, True
+
+    def _renew(self, session: Session) -> None:
+        """Recognise an older session under a fresh credential, and take over its standing."""
+        for other in self.sessions.siblings(session):
+            same_place = other.source == session.source and other.user_agent == session.user_agent
+            if same_place and other.pod == session.pod and (session.specific or session.pod):
+                session.renewed = True
+                session.newcomer = session.newcomer and other.newcomer
+                session.requests = max(session.requests, other.requests)
 
     def _habit(self, session: Session, stub: Stub, now: float) -> Habit:
         """How often the identity has done this kind of thing."""

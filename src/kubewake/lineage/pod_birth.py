@@ -50,7 +50,7 @@ class PodBirth:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a pod that someone created."""
-        if not session.pod or not len(self._pods):
+        if not session.pod or session.renewed or not len(self._pods):
             return ()
         links = []
         for name in pod_owners(session.pod):

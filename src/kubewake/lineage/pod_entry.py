@@ -59,7 +59,7 @@ class PodEntry:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of the pod's identity born after the entry."""
-        if session.kind != "serviceaccount":
+        if session.kind != "serviceaccount" or session.renewed:
             return ()
         self.coverage.eligible += 1
         if not session.pod:

@@ -61,6 +61,8 @@ class Session(Struct, kw_only=True):
     """False where neither address nor client is known, so that several hands may share the session."""
     newcomer: bool = False
     """Born after the stream had warmed up: it was not there before."""
+    renewed: bool = False
+    """An older session of the same pod or place, only with a fresh credential: tokens rotate every hour."""
     recent: list[EventRef] = []
     children: int = 0
     children_day: int = 0

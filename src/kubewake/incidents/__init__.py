@@ -1,0 +1,7 @@
+"""Incidents: evidence joined along links into one story for each attack."""
+
+from kubewake.incidents.builder import BAR_NATS, IncidentBuilder
+from kubewake.incidents.document import Reach
+from kubewake.incidents.signal import rule_signal
+
+__all__ = ["BAR_NATS", "IncidentBuilder", "Reach", "rule_signal"]

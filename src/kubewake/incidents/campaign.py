@@ -1,0 +1,145 @@
+"""A campaign: what may be one attack, from its first suspicious request on. Above the bar it is shown as an incident."""
+
+from msgspec import Struct
+
+from kubewake.incidents.weight import Part, Piece, score_of
+from kubewake.lineage.link import Link
+from kubewake.lineage.reference import EventRef
+
+MAX_EVENTS = 2_000
+"""Events of one story; later ones are counted."""
+MAX_CONTEXT = 100
+MAX_LINKS = 300
+MAX_PIECES = 400
+MAX_HOPS = 6
+CONFIRMING_STRENGTH = 0.95
+"""Links at least this strong carry the story without further evidence; weaker ones need some at the far end."""
+
+
+class Member(Struct, array_like=True):
+    """A session's part in a campaign: how surely it belongs, over how many links, and whether as a whole."""
+
+    session: int
+    strength: float
+    hops: int
+    parent: int
+    link: str
+    whole: bool
+    confirmed: bool
+
+
+class StoryEvent(Struct, array_like=True):
+    """One request of the story. `why` says how it follows, `titles` what the rules said of it."""
+
+    ref: EventRef
+    why: str = ""
+    link: str = ""
+    titles: list[str] = []
+
+
+class Campaign(Struct, kw_only=True):
+    """State of one campaign. `id` is settled by its first piece of evidence."""
+
+    id: str
+    cluster: str
+    root: int
+    created_seconds: float
+    last_seconds: float
+    last_time: str
+    members: dict[int, Member] = {}
+    events: dict[int, StoryEvent] = {}
+    """By request number (`EventRef.request`)."""
+    context: dict[int, StoryEvent] = {}
+    pieces: list[Piece] = []
+    links: list[Link] = []
+    findings: dict[str, int] = {}
+    """Finding ids in the order in which they joined, each with the session."""
+    longest_gap: float = 0.0
+    opened_time: str = ""
+    score: float = 0.0
+    peak: float = 0.0
+    parts: list[Part] = []
+    always: bool = False
+    closed: bool = False
+    overflow: int = 0
+    version: int = 0
+
+    def touch(self, seconds: float, time: str) -> None:
+        """Note suspicious or linked activity."""
+        gap = seconds - self.last_seconds
+        self.longest_gap = max(self.longest_gap, gap)
+        if seconds >= self.last_seconds:
+            self.last_seconds, self.last_time = seconds, max(time, self.last_time)
+        self.version += 1
+
+    def strength_of(self, session: int) -> float:
+        """Path strength of a session, 0 where it is no member."""
+        member = self.members.get(session)
+        return member.strength if member is not None else 0.0
+
+    def add_event(self, ref: EventRef, why: str = "", link: str = "", title: str = "") -> bool:
+        """Take a request into the story, or more words on one that is in it; False where nothing is new."""
+        request = ref.request
+        event = self.events.get(request)
+        if event is None:
+            if len(self.events) >= MAX_EVENTS:
+                self.overflow += 1
+                return False
+            event = self.events[request] = StoryEvent(ref, "", "", [])
+            self.context.pop(request, None)
+            new = True
+        else:
+            new = False
+            if ref.count > event.ref.count or (ref.count == event.ref.count and ref.last_key > event.ref.last_key):
+                event.ref = ref
+                new = True
+        if why and not event.why:
+            event.why, event.link = why, link
+            new = True
+        if title and title not in event.titles:
+            event.titles.append(title)
+            new = True
+        self.version += new
+        return new
+
+    def add_context(self, ref: EventRef, why: str, link: str) -> None:
+        """Show a request beside the story, where it is not in it."""
+        request = ref.request
+        if request not in self.events and request not in self.context and len(self.context) < MAX_CONTEXT:
+            self.context[request] = StoryEvent(ref, why, link, [])
+            self.version += 1
+
+    def add_piece(self, piece: Piece) -> bool:
+        """Take in evidence; a repeat of a rule by the same session never adds."""
+        for index, held in enumerate(self.pieces):
+            if (held.detector, held.tactic, held.session) == (piece.detector, piece.tactic, piece.session):
+                if piece.nats > held.nats:
+                    self.pieces[index] = piece
+                    return True
+                return False
+        if len(self.pieces) >= MAX_PIECES:
+            weakest = min(range(len(self.pieces)), key=lambda i: (self.pieces[i].nats, -i))
+            if self.pieces[weakest].nats >= piece.nats:
+                return False
+            del self.pieces[weakest]
+        self.pieces.append(piece)
+        return True
+
+    def add_link(self, link: Link) -> None:
+        """Keep a link for the graph, once for each pair and kind."""
+        if len(self.links) >= MAX_LINKS:
+            return
+        for held in self.links:
+            if (held.id, held.cause, held.effect, held.source, held.target) == (
+                link.id, link.cause, link.effect, link.source, link.target,
+            ):  # fmt: skip
+                return
+        self.links.append(link)
+        self.version += 1
+
+    def rescore(self) -> None:
+        """Weigh the evidence anew."""
+        strengths = {number: member.strength for number, member in self.members.items()}
+        exact = sum(1 for link in self.links if link.cause and link.strength >= CONFIRMING_STRENGTH)
+        self.score, self.parts = score_of(self.pieces, strengths, exact)
+        self.peak = max(self.peak, self.score)

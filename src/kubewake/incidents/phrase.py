@@ -1,0 +1,120 @@
+"""Plain words for a request, for someone who knows no Kubernetes."""
+
+from kubewake.lineage.reference import EventRef
+
+SUBRESOURCES = {
+    ("pods", "exec"): "ran commands inside the running program {name}",
+    ("pods", "attach"): "attached to the running program {name}",
+    ("pods", "portforward"): "opened a network tunnel into {name}",
+    ("pods", "ephemeralcontainers"): "added a debug container to {name}",
+    ("pods", "log"): "read the logs of {name}",
+    ("pods", "eviction"): "evicted {name} from its machine",
+    ("pods", "binding"): "placed {name} on a machine",
+    ("nodes", "proxy"): "talked to the agent on machine {name} through the API server",
+    ("pods", "proxy"): "sent a request to {name} through the API server",
+    ("services", "proxy"): "sent a request to service {name} through the API server",
+    ("serviceaccounts", "token"): "had a login token issued for service account {name}",
+    ("certificatesigningrequests", "approval"): "approved the certificate request {name}",
+    ("nodes", "status"): "changed the reported state of machine {name}",
+}
+THINGS = {
+    "pods": "pod (a running program)",
+    "secrets": "secret (stored credentials)",
+    "configmaps": "configuration",
+    "serviceaccounts": "service account (a login for programs)",
+    "rolebindings": "permission grant",
+    "clusterrolebindings": "cluster-wide permission grant",
+    "roles": "set of permissions",
+    "clusterroles": "cluster-wide set of permissions",
+    "deployments": "workload",
+    "daemonsets": "workload that runs on every machine",
+    "statefulsets": "workload",
+    "replicasets": "workload",
+    "jobs": "one-time job",
+    "cronjobs": "scheduled job",
+    "namespaces": "namespace",
+    "nodes": "machine",
+    "services": "network service",
+    "ingresses": "entry point from outside",
+    "networkpolicies": "network rule",
+    "endpoints": "network destination list",
+    "endpointslices": "network destination list",
+    "events": "cluster event record",
+    "mutatingwebhookconfigurations": "hook that rewrites requests",
+    "validatingwebhookconfigurations": "hook that vets requests",
+    "certificatesigningrequests": "certificate request",
+    "selfsubjectaccessreviews": "own permissions",
+    "selfsubjectrulesreviews": "own permissions",
+    "selfsubjectreviews": "own login",
+}
+VERBS = {
+    "get": "read the",
+    "list": "listed every",
+    "watch": "kept watching every",
+    "create": "created a",
+    "update": "changed the",
+    "patch": "changed the",
+    "delete": "deleted the",
+    "deletecollection": "deleted every",
+    "impersonate": "acted as the",
+}
+SELF_QUESTIONS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
+REFUSED = {"denied": ", which was refused", "failed": ", which failed"}
+
+
+def actor_name(user: str) -> str:
+    """The short name of an identity."""
+    if user.startswith("system:serviceaccount:"):
+        namespace, _, name = user.removeprefix("system:serviceaccount:").partition(":")
+        return f"service account {name} (namespace {namespace})"
+    if user.startswith("system:node:"):
+        return f"machine {user.removeprefix('system:node:')}"
+    if user in {"", "system:anonymous"}:
+        return "someone without a login"
+    return user
+
+
+def target_name(ref: EventRef) -> str:
+    """The object that a request is about, with its namespace."""
+    if not ref.resource:
+        return ref.uri or "/"
+    name = ref.name or ref.resource
+    return f"{name} in namespace {ref.namespace}" if ref.namespace else name
+
+
+def describe(ref: EventRef) -> str:
+    """What a request did, without its actor: "read the secret db in namespace shop, which was refused"."""
+    words = SUBRESOURCES.get((ref.resource, ref.subresource))
+    if words is not None:
+        text = words.format(name=target_name(ref))
+    elif not ref.resource:
+        text = f"asked the API server for {ref.uri or '/'}"
+    elif ref.resource in SELF_QUESTIONS:
+        text = "asked the API server what this login may do"
+    else:
+        thing = THINGS.get(ref.resource, ref.resource.removesuffix("s"))
+        verb = VERBS.get(ref.verb, f"did {ref.verb} on the")
+        if ref.verb in {"list", "watch", "deletecollection"} and not ref.name:
+            where = f" in namespace {ref.namespace}" if ref.namespace else " in the whole cluster"
+            text = f"{verb} {thing}{where}"
+        else:
+            text = f"{verb} {thing} {target_name(ref)}"
+        if ref.subresource:
+            text += f" ({ref.subresource})"
+    if ref.detail and ref.subresource == "exec":
+        text += f" ({ref.detail})"
+    if ref.impersonated:
+        text += f", in the name of {ref.impersonated}"
+    if ref.count > 1:
+        text += f", {ref.count} times"
+    return text + REFUSED.get(ref.outcome, "")
+
+
+def where_from(ref: EventRef) -> str:
+    """Address and client of a request, as far as known."""
+    parts = []
+    if ref.source:
+        parts.append(f"from {ref.source}")
+    if ref.user_agent:
+        parts.append(f"with {ref.user_agent.partition(' ')[0]}")
+    return " ".join(parts)

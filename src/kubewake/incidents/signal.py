@@ -1,0 +1,26 @@
+"""How rule findings reach incidents: as signals."""
+
+from collections.abc import Sequence
+
+from kubewake.incidents.weight import rule_nats
+from kubewake.observation import Evidence, Signal
+from kubewake.rules.model import RuleInfo
+
+
+def rule_signal(info: RuleInfo, finding: str, earlier: Sequence[Evidence] = (), *, suppressed: bool = False) -> Signal:
+    """What a finding that has just opened or grown says about the stub at hand.
+
+    `earlier` are the other events of a correlation or detection. A suppressed finding weighs nothing.
+    """
+    return Signal(
+        kind="rule",
+        detector=info.id,
+        tactic=info.tactic or next(iter(info.attack.tactics), ""),
+        nats=0.0 if suppressed else rule_nats(info),
+        text=info.title,
+        detail={
+            "finding": finding,
+            "always": info.always,
+            "earlier": [(item.time, item.key, item.audit_id) for item in earlier],
+        },
+    )
