@@ -64,16 +64,18 @@ SCRIPTS = frozenset(
 
 ATTACK_TOOLS: tuple[str, ...] = (
     "access_matrix", "amicontained", "azurehound", "badrobot", "botb", "break-out-the-box", "burp", "cdk-team",
-    "deepce", "dirb", "dirbuster", "feroxbuster", "ffuf", "gobuster", "hydra", "kali", "kdigger", "kube-bench",
-    "kube-hunter", "kube-recon", "kubeaudit", "kubectl-who-can", "kubehunter", "kubeletctl", "kubelet-exploit",
+    "deepce", "dirb", "dirbuster", "feroxbuster", "ffuf", "gobuster", "kali", "kdigger", "kube-bench",
+    "kube-hunter", "kube-recon", "kubeaudit", "kubehound", "kubectl-who-can", "kubehunter", "kubeletctl", "kubelet-exploit",
     "kubescape-attack", "kubesploit", "kubiscan", "kubolt", "leakix", "masscan", "metasploit", "micro-scanner",
     "mtkpi", "nessus", "nikto", "nmap", "nuclei", "openvas", "peirates", "rakkess", "red-kube", "redkube", "shodan",
     "sliver", "sqlmap", "stratus-red-team", "trufflehog", "wfuzz", "whatweb", "zgrab", "zmap", "censysinspect",
     "l9explore", "l9tcpid", "expanse", "internet-measurement", "kubestalk", "kubestroyer", "managed-kubernetes-auditing",
 )  # fmt: skip
-"""Names by which offensive and scanning tools introduce themselves; a user agent that contains one."""
+"""Names by which offensive and scanning tools introduce themselves; a user agent that contains one as a word."""
 
-_ATTACK_TOOL = re.compile("|".join(re.escape(name) for name in sorted(ATTACK_TOOLS, key=len, reverse=True)))
+_ATTACK_TOOL = re.compile(
+    rf"(?<![a-z0-9])(?:{'|'.join(re.escape(name) for name in sorted(ATTACK_TOOLS, key=len, reverse=True))})(?![a-z])"
+)
 _GO_CLIENT = re.compile(r"[\w.+:@ -]+/[^ ]+ \([a-z0-9]+/[a-z0-9_]+\)", re.IGNORECASE)
 _VERSION = re.compile(r"/v?([0-9][\w.+-]*)")
 _PLATFORM = re.compile(r"\(([a-z0-9]+/[a-z0-9_]+)\)", re.IGNORECASE)

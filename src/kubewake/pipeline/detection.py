@@ -18,8 +18,10 @@ class Knowledge(Struct, frozen=True, kw_only=True):
 
     def load(self) -> tuple[RuleSet, Context]:
         """The rules and the context; raises RuleError or SettingsError."""
-        from kubewake.intelligence import load_context
+        from kubewake.intelligence import Intelligence, load_intelligence
         from kubewake.rules.pack import load_rules
 
-        rules = load_rules(self.rule_paths, builtin=self.builtin, only=self.only_rules or None)
-        return rules, load_context(self.intelligence)
+        known = load_intelligence(self.intelligence) if self.intelligence is not None else Intelligence()
+        rules = load_rules(self.rule_paths, builtin=self.builtin, lists=known.names, only=self.only_rules or None)
+        rules.notices.extend(known.notices)
+        return rules, known.context(rules.lists)

@@ -22,16 +22,20 @@ DEFAULT: dict[str, Any] = {
 """What a case starts from: alice reads something with kubectl from inside, and may."""
 
 
-def merge(base: Any, change: Any) -> Any:
-    """`base` with `change` laid over it: mappings merge, null deletes a key, everything else replaces."""
+def merge(base: Any, change: Any, *, keep_nulls: bool = False) -> Any:
+    """`base` with `change` laid over it: mappings merge, null deletes a key, everything else replaces.
+
+    `keep_nulls` keeps the nulls, for a result that is itself laid over something.
+    """
     if not isinstance(base, Mapping) or not isinstance(change, Mapping):
         return change
     result = dict(base)
     for key, value in change.items():
-        if value is None:
+        if value is None and not keep_nulls:
             result.pop(key, None)
         elif isinstance(value, Mapping):
-            result[key] = merge(result.get(key) if isinstance(result.get(key), Mapping) else {}, value)
+            below = result.get(key) if isinstance(result.get(key), Mapping) else {}
+            result[key] = merge(below, value, keep_nulls=keep_nulls)
         else:
             result[key] = value
     return result

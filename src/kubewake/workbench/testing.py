@@ -11,8 +11,9 @@ from kubewake.detectors import DetectorSet, detector_infos
 from kubewake.engine.stub import make_stub
 from kubewake.errors import RuleError
 from kubewake.event import Batch, decode_event
-from kubewake.facts import Context, Facts
+from kubewake.facts import Facts
 from kubewake.formats import decode
+from kubewake.intelligence import make_context
 from kubewake.observation import Hit, Stub
 from kubewake.rules.document import Document, read_documents
 from kubewake.rules.lists import merged
@@ -62,7 +63,7 @@ class Laboratory:
         """Ids of everything that reports on the case's events."""
         found: set[str] = set()
         names = merged(self._rules.lists, case.lists)
-        context = Context(names={name: frozenset(values) for name, values in names.items()})
+        context = make_context(names)
         stateful = bool(self._rules.correlations) or self._detectors is not None
         stubs: list[Stub] = []
         for batch in _batches(case):
@@ -174,7 +175,8 @@ def _events(base: Mapping[str, Any], item: Mapping[str, Any]) -> tuple[dict[str,
         if "at" in change:
             seconds = max(seconds, float(change["at"]))
         for _ in range(int(change.get("repeat", 1))):
-            events.append(complete(merge(base, plain), number=len(events) + 1, seconds=seconds))
+            whole = merge(base, plain, keep_nulls=True)
+            events.append(complete(whole, number=len(events) + 1, seconds=seconds))
             seconds += SPACING_SECONDS
     return tuple(events)
 
