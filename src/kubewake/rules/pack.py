@@ -193,7 +193,7 @@ def load_rules(
     `today` (ISO date) is what filters expire against.
     """
     files = load_builtin() if builtin else []
-    layers: list[Mapping[str, Iterable[str]]] = [{name: () for name in lists_named(files)}]
+    layers: list[Mapping[str, Iterable[str]]] = [dict.fromkeys(lists_named(files), ())]
     files.extend(load_files(paths))
     layers.extend(file.lists for file in files)
     if lists:

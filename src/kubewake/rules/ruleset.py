@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.fields import is_known, scope_of
+from kubewake.fields import is_known, level_of, scope_of
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
 from kubewake.rules.condition import Always, Condition, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator
@@ -24,7 +24,7 @@ from kubewake.rules.routing import Index
 class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
 
-    __slots__ = ("_narrow", "_predicate", "_residues", "id", "info", "tree")
+    __slots__ = ("_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "tree")
 
     def __init__(self, info: RuleInfo, tree: Condition) -> None:
         self.info = info
@@ -32,6 +32,7 @@ class CompiledRule:
         self.tree = tree
         self._predicate: Predicate | None = None
         self._narrow: Narrow | None = None
+        self._narrow_bare: Narrow | None = None
         self._residues: dict[Condition, CompiledRule] = {}
 
     def matches(self, facts: Facts) -> bool:
@@ -45,7 +46,17 @@ class CompiledRule:
         """What the event's behaviour alone decides: the answer, or the rule on the fields that are still open."""
         if self._narrow is None:
             self._narrow = plan_narrowing(self.tree, lambda name: scope_of(name) == "behaviour")
-        residue = self._narrow(facts)
+        return self._rest(self._narrow(facts))
+
+    def narrow_bare(self, facts: Facts) -> "bool | CompiledRule":
+        """As `narrow`, for the behaviour's events without bodies; `facts` must be those of such an event."""
+        if self._narrow_bare is None:
+            self._narrow_bare = plan_narrowing(
+                self.tree, lambda name: scope_of(name) == "behaviour" or level_of(name) != "Metadata"
+            )
+        return self._rest(self._narrow_bare(facts))
+
+    def _rest(self, residue: Condition) -> "bool | CompiledRule":
         if isinstance(residue, Always):
             return residue.value
         known = self._residues.get(residue)

@@ -1,6 +1,6 @@
 """The plainest possible matcher: walks the tree for every event, remembers nothing, knows no index."""
 
-import datetime
+import datetime as dt
 import ipaddress
 import re
 
@@ -61,7 +61,7 @@ def scalar(operation, value, wanted, cased):
             return False
     if operation in {"minute", "hour", "day", "week", "month", "year"}:
         try:
-            moment = datetime.datetime.fromisoformat(value)
+            moment = dt.datetime.fromisoformat(value)
         except (TypeError, ValueError):
             return False
         return (moment.isocalendar()[1] if operation == "week" else getattr(moment, operation)) == wanted
@@ -93,11 +93,11 @@ def holds(tree, read, *, inside=False):
         case Not(part):
             return not holds(part, read, inside=inside)
         case And(parts):
-            return all([holds(part, read, inside=inside) for part in parts])
+            return all(holds(part, read, inside=inside) for part in parts)
         case Or(parts):
-            return any([holds(part, read, inside=inside) for part in parts])
+            return any(holds(part, read, inside=inside) for part in parts)
         case Each(root, part):
-            return any([holds(part, element.get, inside=True) for element in read(root) or []])
+            return any(holds(part, element.get, inside=True) for element in read(root) or [])
         case Compare(name, other, operation, cased):
             pairs = [(one, two) for one in spread(read(name)) for two in spread(read(other))]
             return any(
@@ -116,6 +116,3 @@ def holds(tree, read, *, inside=False):
         case Match(name, operation, values, cased):
             return any(scalar(operation, value, wanted, cased) for value in spread(read(name)) for wanted in values)
     raise AssertionError(tree)
-
-
-

@@ -1,8 +1,5 @@
 """The indexed, narrowed, memoised matcher answers as the naive one does."""
 
-import sys
-from pathlib import Path
-
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,9 +11,7 @@ from kubewake.rules.condition import Compare, Each, Match, Not, all_of, any_of, 
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 from kubewake.workbench.example import complete, merge
-
-sys.path.insert(0, str(Path(__file__).parent))
-from naive import holds
+from tests.unit.rules.naive import holds
 
 VERBS = ["get", "list", "create", "delete", "PATCH", "update"]
 RESOURCES = ["pods", "secrets", "nodes", "clusterroles"]
@@ -108,7 +103,9 @@ ELEMENTS = st.builds(
     lambda parts: Each("workload.containers", all_of(parts)),
     st.lists(st.one_of(text_matches(PARTS), text_matches(PARTS).map(Not)), min_size=1, max_size=3),
 )
-LEAVES = st.one_of(text_matches(TEXT_FIELDS), text_matches(TEXT_FIELDS), NUMBERS, NETWORKS, TIMES, COMPARISONS, ELEMENTS)
+LEAVES = st.one_of(
+    text_matches(TEXT_FIELDS), text_matches(TEXT_FIELDS), NUMBERS, NETWORKS, TIMES, COMPARISONS, ELEMENTS
+)
 TREES = st.recursive(
     LEAVES,
     lambda inner: st.one_of(
@@ -174,9 +171,7 @@ def test_indexed_and_narrowed_equals_naive(trees, changes):
     rules = ruleset(trees)
     for change in changes:
         facts = facts_of(change)
-        expected = {
-            f"rule-{number:02}" for number, tree in enumerate(trees) if holds(tree, facts_of(change).value)
-        }
+        expected = {f"rule-{number:02}" for number, tree in enumerate(trees) if holds(tree, facts_of(change).value)}
         assert set(rules.matches(facts)) == expected
         narrowed = set()
         for rule in rules.route(facts):
