@@ -1,5 +1,6 @@
 """What every run needs before the first event: rules, lists, the context of facts; loadable again in a worker."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
@@ -22,6 +23,12 @@ class Knowledge(Struct, frozen=True, kw_only=True):
         from kubewake.rules.pack import load_rules
 
         known = load_intelligence(self.intelligence) if self.intelligence is not None else Intelligence()
-        rules = load_rules(self.rule_paths, builtin=self.builtin, lists=known.names, only=self.only_rules or None)
+        rules = load_rules(
+            self.rule_paths,
+            builtin=self.builtin,
+            lists=known.names,
+            today=datetime.now(UTC).date().isoformat(),
+            only=self.only_rules or None,
+        )
         rules.notices.extend(known.notices)
         return rules, known.context(rules.lists)
