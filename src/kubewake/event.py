@@ -112,6 +112,9 @@ class Batch(Struct):
     events: list[AuditEvent]
     lines: Sequence[int]
     malformed: list[Malformed] = []
+    faults: list[Malformed] = []
+    """Where `events` holds an event that is judged in part because fields of it are missing, null or of a wrong kind.
+    What an envelope lacks by design (see `EnvelopedEvent.unknown`) is not listed."""
     size_bytes: int = 0
     skipped: int = 0
     """Well-formed records that are no Kubernetes audit events (other log categories): counted, not malformed."""

@@ -115,6 +115,8 @@ class Reader:
     def body(self, key: str) -> Raw:
         """A request or response body as raw JSON; any JSON value may be one."""
         value = self.record.get(key)
+        if isinstance(value, Raw):
+            return value
         return NO_BODY if value is None else Raw(msgspec.json.encode(value))
 
     def time(self, *keys: str) -> str | None:

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from kubewake.event import Batch, Malformed
 from kubewake.formats.documents import RECORD_LIMIT_BYTES, Documents, Piece, is_document
 from kubewake.formats.format import formats, parse, recognise
-from kubewake.formats.native import decode_block, decode_list
+from kubewake.formats.native import NATIVE, decode_block, decode_list
 from kubewake.formats.record import read_lines
 
 BLOCK_BYTES = 128 * 1024
 """How much is decoded at once. What is decoded and dropped before the next block stays in the processor's cache:
 blocks of 64 to 256 KiB decode twice as many events a second as blocks of 8 MiB."""
 
-NATIVE = "native"
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -177,6 +176,7 @@ def merge(parts: Iterator[Batch], file: str, cluster: str) -> Batch:
         whole.events += part.events
         lines += part.lines
         whole.malformed = whole.malformed + part.malformed
+        whole.faults = whole.faults + part.faults
         whole.size_bytes += part.size_bytes
         whole.skipped += part.skipped
         for reason, count in part.skipped_reasons.items():

@@ -12,6 +12,7 @@ from enum import Enum
 from msgspec import Struct
 
 from kubewake.event import Malformed
+from kubewake.formats.explanation import explain
 from kubewake.formats.format import parse
 
 LIST_KEYS = frozenset((b'"items"', b'"records"', b'"Records"', b'"events"', b'"entries"'))
@@ -96,7 +97,7 @@ class Documents:
         """The stream has ended; yields the rest. What never ended is malformed."""
         self._scan(final=True)
         while self._depth or self._place in (_Place.LIST, _Place.TAIL):
-            self._broken("never ends")
+            self._broken(explain(self._buffer[self._start :], "truncated"))
             self._scan(final=True)
         self._buffer = b""
         return self._take()
@@ -190,7 +191,7 @@ class Documents:
                 if len(text) < 2 or text[-1] != 0x22 or _is_open(text):
                     self._depth, self._position = depth, token.start()
                     if end < len(buffer):
-                        self._broken("breaks off inside a text")
+                        self._broken("a JSON document that breaks off inside a text")
                         return True
                     return False
                 if head and depth == 1 and text in LIST_KEYS:
@@ -233,9 +234,9 @@ class Documents:
             self._buffer = self._buffer[: self._position] + (b'"\\' if backslashes % 2 else b'"')
         self._start = self._position
 
-    def _broken(self, how: str) -> None:
+    def _broken(self, reason: str) -> None:
         """The document under way is no JSON: go on at the next line that begins one."""
-        self._reject(f"a JSON document that {how}")
+        self._reject(reason)
         self._restarts += 1
         self._depth, self._too_long = 0, False
         self._place = _Place.BETWEEN

@@ -32,6 +32,7 @@ class Inner(Struct, frozen=True):
     time: Any = None
     """When the outer record says that it happened: used for an event that says no time itself."""
     envelope: dict[str, Any] = {}
+    unknown: tuple[str, ...] = ()
     text_means: str | None = None
 
 

@@ -13,6 +13,8 @@ from kubewake.formats.coercion import coerce
 from kubewake.formats.format import Inner, Outcome, Record, Reject, format_
 from kubewake.formats.times import are_normal
 
+NATIVE = "native"
+
 UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on input that is not the JSON it expects."""
 
@@ -104,7 +106,7 @@ def is_event(record: Record) -> bool:
 class Native:
     """One event object."""
 
-    name = "native"
+    name = NATIVE
     title = "Kubernetes audit event"
     order = 50
 

@@ -3,21 +3,23 @@
 from collections import Counter
 from typing import Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Struct, field
 
 from kubewake.event import AuditEvent, Batch, Malformed
 from kubewake.formats.coercion import enveloped
 from kubewake.formats.documents import recut
+from kubewake.formats.explanation import explain, guess, kind_of
 from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
-from kubewake.formats.native import decode_block
+from kubewake.formats.native import NATIVE, decode_block
 from kubewake.formats.packed import is_packed, unpack
+from kubewake.formats.salvage import salvage
 
 _DEEPEST_NESTING = 6
 """Envelopes inside envelopes (Firehose in Kinesis in CloudWatch in EKS is four)."""
 _LONGEST_PREFIX_BYTES = 512
 """A log prefix (node name, syslog header, container runtime stamp) before the JSON of a line."""
-_SHOWN_BYTES = 40
-
+_SHOWN = 200
 
 _NO_ENVELOPE = Inner(None)
 
@@ -31,8 +33,9 @@ class Reading(Struct):
     events: list[AuditEvent] = []
     lines: list[int] = []
     malformed: list[Malformed] = []
-    skipped: Counter[str] = Counter()
-    formats: Counter[str] = Counter()
+    faults: list[Malformed] = []
+    skipped: Counter[str] = field(default_factory=Counter)
+    formats: Counter[str] = field(default_factory=Counter)
 
     def batch(self, size_bytes: int, cluster: str) -> Batch:
         """As a batch."""
@@ -41,6 +44,7 @@ class Reading(Struct):
             events=self.events,
             lines=self.lines,
             malformed=self.malformed,
+            faults=self.faults,
             size_bytes=size_bytes,
             skipped=self.skipped.total(),
             skipped_reasons=dict(self.skipped),
@@ -60,7 +64,7 @@ class Reading(Struct):
         if sound is not None:
             self.events += sound
             self.lines.append(line)
-            self.formats["native"] += 1
+            self.formats[NATIVE] += 1
             return
         reason = self._read_text(data, line, _NO_ENVELOPE, 0)
         if reason is not None and not self._read_prefixed(data, line):
@@ -68,24 +72,30 @@ class Reading(Struct):
 
     def _read_text(self, data: bytes, line: int, outer: Inner, depth: int) -> str | None:
         """Read JSON text, or its sound parts where its whole is none; the reason where nothing of it is JSON."""
+        reason = self._read_value(data, line, outer, depth)
+        if reason is None or data[:1] not in (b"{", b"["):
+            return reason
+        parts, malformed = recut(data, self.file, line)
+        if not parts or parts == [data]:
+            return reason
+        self.malformed += malformed
+        for part in parts:
+            reason = self._read_value(part, line, outer, depth)
+            if reason is not None:
+                self.reject(line, explain(part, reason))
+        return None
+
+    def _read_value(self, data: bytes, line: int, outer: Inner, depth: int) -> str | None:
+        """Read one JSON value, or what can be saved of it; the reason where that is nothing."""
         try:
             content = parse(data)
         except ValueError as error:
-            if data[:1] not in (b"{", b"["):
+            try:
+                content, unknown = salvage(data)
+            except ValueError:
                 return str(error)
-            parts, malformed = recut(data, self.file, line)
-            if not parts or parts == [data]:
-                return str(error)
-            self.malformed += malformed
-            for part in parts:
-                try:
-                    content = parse(part)
-                except ValueError as part_error:
-                    self.reject(line, explain(part, str(part_error)))
-                else:
-                    self.read_content(content, line, outer, depth)
-        else:
-            self.read_content(content, line, outer, depth)
+            outer = msgspec.structs.replace(outer, unknown=outer.unknown + unknown)
+        self.read_content(content, line, outer, depth)
         return None
 
     def _read_prefixed(self, data: bytes, line: int) -> bool:
@@ -125,9 +135,9 @@ class Reading(Struct):
             return
         self.formats[known.name] += 1
         for outcome in known.read(record):
-            self._take(outcome, line, outer, depth)
+            self._take(outcome, line, outer, depth, known.name)
 
-    def _take(self, outcome: Outcome, line: int, outer: Inner, depth: int) -> None:
+    def _take(self, outcome: Outcome, line: int, outer: Inner, depth: int, known: str) -> None:
         if isinstance(outcome, Inner):
             self._read_inner(outcome, line, outer, depth)
         elif isinstance(outcome, Skip):
@@ -135,9 +145,14 @@ class Reading(Struct):
         elif isinstance(outcome, Reject):
             self.reject(line, outcome.reason)
         else:
-            event = enveloped(outcome, cluster=outer.cluster, time=outer.time, envelope=outer.envelope)
+            event = enveloped(
+                outcome, cluster=outer.cluster, time=outer.time, unknown=outer.unknown, envelope=outer.envelope
+            )
             self.events.append(event)
             self.lines.append(line)
+            wrong = outer.unknown + outcome.unknown
+            if wrong and known == NATIVE:
+                self.faults.append(Malformed(self.file, line, f"judged in part, without {', '.join(wrong)[:_SHOWN]}"))
 
     def _read_inner(self, inner: Inner, line: int, outer: Inner, depth: int) -> None:
         merged = Inner(
@@ -145,6 +160,7 @@ class Reading(Struct):
             cluster=inner.cluster or outer.cluster,
             time=outer.time if inner.time is None else inner.time,
             envelope={**outer.envelope, **inner.envelope},
+            unknown=outer.unknown,
         )
         content, means = inner.content, inner.text_means
         if not isinstance(content, str | bytes):
@@ -161,7 +177,7 @@ class Reading(Struct):
         sound = decode_block(data)
         if sound is not None:
             for event in sound:
-                self._take(event, line, merged, depth)
+                self._take(event, line, merged, depth, NATIVE)
             return
         if means is not None and data[:1] not in (b"{", b"["):
             start = data.find(b"{", 0, _LONGEST_PREFIX_BYTES)
@@ -181,54 +197,6 @@ def _is_cut_event(data: bytes) -> bool:
     """Whether text that is no JSON began as an audit event: losing one is a fault, a log line of another kind is not."""
     start = data[:200]
     return start.lstrip()[:1] == b"{" and (b"audit.k8s.io" in start or b"auditID" in start)
-
-
-def kind_of(value: Any) -> str:
-    """What kind of JSON value it is, in words."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true or false"
-    if isinstance(value, int | float):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "an array" if isinstance(value, list) else "an object"
-
-
-def explain(data: bytes, reason: str) -> str:
-    """Why bytes are no JSON object, in words that name what they look like."""
-    if data.rstrip().endswith(b"[Truncated...]"):
-        return "an event cut off by CloudWatch ([Truncated...]): its message was longer than 256 KiB"
-    head = data[:_SHOWN_BYTES]
-    if b"\0" in data[:4096]:
-        return "binary data (NUL bytes), no JSON"
-    try:
-        shown = ascii(head.decode())
-    except UnicodeDecodeError as error:
-        if error.start < len(head) - 3:
-            return f"not UTF-8 text, no JSON: {head!r}"
-        shown = ascii(head.decode(errors="replace"))
-    if "nested too deeply" in reason or "recursion" in reason:
-        return "nested too deeply to be an audit event"
-    if data[:1] not in (b"{", b"["):
-        return f"text, no JSON: {shown}"
-    if "truncated" in reason:
-        return f"JSON that breaks off before its end: {shown}"
-    return f"{reason.removeprefix('JSON is malformed: ')}, in {shown}"
-
-
-def guess(record: Record) -> str:
-    """What an object that no format knows looks like, and what to do with it."""
-    kind, version = record.get("kind"), record.get("apiVersion")
-    if kind == "Policy":
-        return "an audit policy: give it to the policy commands instead"
-    if kind == "Event" or version == "events.k8s.io/v1":
-        return "a Kubernetes event (kubectl get events), which says what happened to objects and not who asked for it"
-    if isinstance(kind, str) and isinstance(version, str):
-        return f"a Kubernetes object ({version[:40]} {kind[:40]}): is this a manifest?"
-    keys = ", ".join(ascii(key[:30]) for key in list(record)[:6])
-    return f"no format knows an object with the keys {keys}" if record else "an empty object"
 
 
 def read_lines(data: bytes, file: str, first_line: int, *, fast: bool) -> Reading:

@@ -13,9 +13,10 @@ from typing import Any, BinaryIO
 from kubewake.errors import InputError
 from kubewake.event import Malformed
 from kubewake.formats import describe, sniff
-from kubewake.formats.documents import RECORD_LIMIT_BYTES, Documents, Piece, is_document
+from kubewake.formats.documents import RECORD_LIMIT_BYTES, Piece, is_document
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.compression import READ_BYTES, BadStream, inflate
+from kubewake.sources.cutting import Recutting, Splitting
 from kubewake.sources.times import cut_before, first_time, last_time, later
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -45,13 +46,13 @@ def expand(paths: Sequence[str]) -> list[str]:
         if path == STDIN:
             found[STDIN] = STDIN
             continue
-        names = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))
+        names = [path] if os.path.lexists(path) else sorted(glob.glob(path, recursive=True))  # noqa: PTH207  # Path.glob takes no absolute patterns
         if not names:
             raise InputError(f"{path}: no such file or directory; give a log file, a directory, a glob, or - for stdin")
         for name in names:
             for file in _files_in(name) if Path(name).is_dir() else [name]:
                 try:
-                    status = os.stat(file)
+                    status = Path(file).stat()
                 except OSError as error:
                     raise InputError(f"{file}: {error.strerror}; check the path and its permissions") from error
                 found.setdefault((status.st_dev, status.st_ino), file)
@@ -95,7 +96,7 @@ class FileSource:
 
     def size_bytes(self) -> int:
         """Bytes on disk of all files."""
-        return sum(os.path.getsize(file) for file in self.files if file != STDIN)
+        return sum(Path(file).stat().st_size for file in self.files if file != STDIN)
 
     def acknowledge(self, cursor: Any) -> None:
         """Files can always be read again: nothing to do."""
@@ -169,9 +170,9 @@ class FileSource:
                 documents = is_document(head)
                 cutter: Callable[[Iterator[bytes]], Iterator[Piece]]
                 if documents:
-                    cutter = _Recutting(name, self._limit, malformed)
+                    cutter = Recutting(name, self._limit, malformed)
                 else:
-                    cutter = _Splitting(name, self._limit, malformed, plain=not layers and file != STDIN)
+                    cutter = Splitting(name, self._limit, malformed, plain=not layers and file != STDIN)
                 sniffed: str | None = None
                 for piece in cutter(chain((head,), blocks)):
                     if sniffed is None:
@@ -237,81 +238,6 @@ def _part(chunk: Chunk, start: int, end: int, malformed: tuple[Malformed, ...]) 
         cluster=chunk.cluster,
         malformed=malformed,
     )
-
-
-class _Splitting:
-    """Cuts a stream of lines into pieces; memory is bounded by the limit of one line."""
-
-    def __init__(self, name: str, limit: int, malformed: list[Malformed], *, plain: bool) -> None:
-        self._name = name
-        self._limit = limit
-        self._malformed = malformed
-        self._plain = plain
-
-    def __call__(self, blocks: Iterator[bytes]) -> Iterator[Piece]:
-        tail: list[bytes] = []
-        held = offset = 0
-        line = 1
-        dropping = False
-        for block in blocks:
-            if dropping:
-                start = block.find(b"\n") + 1
-                offset += start or len(block)
-                if start == 0:
-                    continue
-                block, dropping = block[start:], False
-                line += 1
-            cut = block.rfind(b"\n") + 1
-            if cut == 0:
-                tail.append(block)
-                held += len(block)
-                if held > self._limit:
-                    self._malformed.append(
-                        Malformed(self._name, line, f"a line longer than {self._limit} bytes: raise the record limit")
-                    )
-                    offset += held
-                    tail, held, dropping = [], 0, True
-                continue
-            data = b"".join((*tail, block[:cut]))
-            yield Piece(line, data, offset if self._plain else None)
-            offset += len(data)
-            line += _count_lines(data)
-            tail, held = [block[cut:]], len(block) - cut
-        if held:
-            yield Piece(line, b"".join(tail), offset if self._plain else None)
-
-
-class _Recutting:
-    """Cuts a stream of documents into pieces."""
-
-    def __init__(self, name: str, limit: int, malformed: list[Malformed]) -> None:
-        self._documents = Documents(name, limit_bytes=limit)
-        self._malformed = malformed
-
-    def __call__(self, blocks: Iterator[bytes]) -> Iterator[Piece]:
-        documents = self._documents
-        first = True
-        try:
-            for block in blocks:
-                yield from documents.feed(block.removeprefix(b"\xef\xbb\xbf") if first else block)
-                self._take()
-                first = False
-        finally:
-            rest = list(documents.finish())
-            self._take()
-        yield from rest
-
-    def _take(self) -> None:
-        self._malformed += self._documents.malformed
-        self._documents.malformed.clear()
-
-
-def _count_lines(data: bytes) -> int:
-    """Line breaks in `data`: `find` of one byte is memchr, which beats `count` on long lines."""
-    find, lines, position = data.find, 0, 0
-    while position := find(b"\n", position) + 1:
-        lines += 1
-    return lines
 
 
 def _open(file: str) -> BinaryIO:
