@@ -93,6 +93,8 @@ CARRIED: tuple[str, ...] = (
     "service.type",
     "actor.component",
     "actor.in_profile",
+    "source.asn",
+    "source.country",
     "crd.scope",
     "crd.plural",
 )

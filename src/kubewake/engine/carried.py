@@ -33,7 +33,7 @@ REVIEWS = frozenset(
 )
 WRITES = frozenset({"create", "update", "patch"})
 
-ALWAYS = frozenset({"actor", "credential", "impersonation", "request"})
+ALWAYS = frozenset({"actor", "credential", "impersonation", "request", "source"})
 """First parts of field names that apply to any request."""
 OF_WRITES = frozenset({"admission", "object"})
 BY_RESOURCE: dict[str, frozenset[str]] = {

@@ -114,20 +114,23 @@ def _enriched(facts: Facts, address: str) -> Ownership | None:
 
 
 @field("source.asn", "number", "Number of the network (AS) that the real peer's address belongs to; needs a "
-       "database.", example="64496")  # fmt: skip
+       "database.", scope="behaviour",
+       example="64496")  # fmt: skip
 def source_asn(facts: Facts) -> int | None:
     owner = _ownership(facts)
     return owner.asn if owner is not None else None
 
 
 @field("source.as_org", "text", "Organisation that runs that network; needs a database.",
+       scope="behaviour",
        example="Example Hosting")  # fmt: skip
 def source_as_org(facts: Facts) -> str | None:
     owner = _ownership(facts)
     return owner.organisation if owner is not None else None
 
 
-@field("source.country", "text", "Country of the real peer's address, two letters; needs a database.", example="NL")  # fmt: skip
+@field("source.country", "text", "Country of the real peer's address, two letters; needs a database.", scope="behaviour",
+       example="NL")  # fmt: skip
 def source_country(facts: Facts) -> str | None:
     owner = _ownership(facts)
     return owner.country if owner is not None else None
