@@ -171,8 +171,8 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
     if stage is None and operation.get("first") is True and "last" not in operation and _is_long(call):
         stage = "ResponseStarted"
     grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
-    granted = any(mapping(grant).get("granted") is True for grant in grants)
-    status = _status(payload, call.verb, granted=granted)
+    verdicts = {mapping(grant).get("granted") for grant in grants}
+    status = _status(payload, call.verb, granted=True in verdicts, refused=False in verdicts and True not in verdicts)
     if status is None or status.status is None:
         unknown.append("responseStatus.code")
     time = normalise(record.get("timestamp")) or normalise(payload.get("timestamp"))
@@ -234,15 +234,23 @@ def _is_address(value: str | None) -> bool:
     return True
 
 
-def _status(payload: Record, verb: str | None, *, granted: bool) -> Status | None:
-    """The HTTP status of a gRPC one. `status` (the text) is set only where the entry states a code: an empty status means
-    success, and the code then is what the API server answers to that verb.
+def _status(payload: Record, verb: str | None, *, granted: bool, refused: bool) -> Status | None:
+    """The HTTP status of a gRPC one. `status` (the text) is set only where the entry states a failure: an empty status
+    means success, and the code then is what the API server answers to that verb. Without a status, a refused permission
+    or an answer that is a failure tells.
     """
     stated = payload.get("status")
     code = mapping(stated).get("code")
     if isinstance(code, int) and not isinstance(code, bool) and code != 0:
         http = HTTP_OF_GRPC.get(code, code if 100 <= code < 600 else 500)
         return Status(code=http, status="Failure", message=text(mapping(stated).get("message")))
+    answer = mapping(payload.get("response"))
+    if answer.get("status") == "Failure":
+        answered = answer.get("code")
+        http = answered if isinstance(answered, int) and 400 <= answered < 600 else 500
+        return Status(code=http, status="Failure", message=text(answer.get("message")))
+    if refused and not isinstance(stated, dict):
+        return Status(code=403, status="Failure")
     if isinstance(stated, dict) or granted:
         return Status(code=201 if verb == "create" else 200)
     return None
