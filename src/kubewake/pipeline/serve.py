@@ -10,8 +10,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
+import msgspec
+
 from kubewake import __version__
 from kubewake.errors import ExitCode, SettingsError, StoreError
+from kubewake.finding import Finding, Incident
 from kubewake.logs import logger
 from kubewake.metrics import Metrics
 from kubewake.pipeline.detection import Knowledge
@@ -159,6 +162,14 @@ class Service:
             pause.wait(0.05)
         return False
 
+    def findings(self) -> list[Finding]:
+        """Every finding in the state, by time; credentials are redacted."""
+        return [msgspec.json.decode(item.body, type=Finding) for item in self._state.all_items("finding")]
+
+    def incidents(self) -> list[Incident]:
+        """Every incident in the state, by time."""
+        return [msgspec.json.decode(item.body, type=Incident) for item in self._state.all_items("incident")]
+
     def reload(self) -> None:
         """Read rules and certificates again; what cannot be used is logged, and the old stays."""
         self._judge.reload()
@@ -238,9 +249,7 @@ def open_sinks(settings: Settings) -> Iterator[Sink]:
         wanted = Filter(settings.print_min_severity, settings.audience, growth=form == "jsonl")
         yield open_sink("stdout", form, wanted)
     if settings.out:
-        yield JsonLines(
-            Path(settings.out).expanduser(), Filter(growth=True, suppressed=True), fsync=settings.out_fsync
-        )
+        yield JsonLines(Path(settings.out).expanduser(), Filter(growth=True, suppressed=True), fsync=settings.out_fsync)
     for url in settings.notify:
         yield open_sink("apprise", url, Filter(settings.notify_min_severity, settings.audience, notices=False))
 
