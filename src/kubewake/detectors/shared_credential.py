@@ -1,0 +1,265 @@
+"""One credential used from several unrelated places, or by a program and by a person's tool."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.network import INSIDE, network_of
+from kubewake.facts.client import SCRIPTS
+from kubewake.finding import Attack
+from kubewake.observation import Evidence, Stub, evidence_of
+from kubewake.rules.correlation import microseconds
+from kubewake.rules.model import RuleInfo
+
+ATTACK = Attack(
+    tactics=["credential-access", "initial-access"], techniques=["T1528", "T1078"], threat_matrix=["MS-TA9016"]
+)
+REFERENCES = (
+    "https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#bound-service-account-tokens",
+    "https://attack.mitre.org/techniques/T1528/",
+)
+
+MACHINE = RuleInfo(
+    id="credential-shared-sources",
+    title="Program's credential used from another place",
+    level="high",
+    kind="detector",
+    tactic="credential-access",
+    attack=ATTACK,
+    description=(
+        "The token or certificate of a program or node was used from a network other than the one where it lives: from "
+        "the internet after it was used inside, inside after it was used from the internet, or from a second public "
+        "network."
+    ),
+    falsepositives=(
+        "A NAT gateway or build farm that gained another public address.",
+        "A program that also reaches the API server through its public endpoint.",
+    ),
+    references=REFERENCES,
+    covers=("credential-shared-sources",),
+    confidence="high",
+    story=(
+        "The login of {actor.name} belongs to a program or node and was used from {usual}. Now it was also used from "
+        "{source.ip}. A program does not move, so the login was probably copied and somebody else uses it."
+    ),
+    remediation=(
+        "Find out whether {source.ip} is yours (NAT gateway, build system); if so, put it on the list of trusted sources.",
+        "List everything that {user.username} did from {source.ip}.",
+        "If not: make the token invalid by deleting the pod or token Secret it belongs to (pod {pod}, node {node}).",
+    ),
+    group_by=("user.username", "credential", "network"),
+    window_seconds=86_400,
+)
+
+TOOL = RuleInfo(
+    id="credential-shared-clients",
+    title="Program's credential used with a hands-on tool",
+    level="high",
+    kind="detector",
+    tactic="credential-access",
+    attack=ATTACK,
+    description=(
+        "The token or certificate of a program or node, which so far only its own software used, was used with kubectl, "
+        "curl or another tool that people type commands into."
+    ),
+    falsepositives=(
+        "An engineer who looks for a fault inside the program's pod; a program that starts to call kubectl.",
+    ),
+    references=REFERENCES,
+    covers=("credential-shared-sources",),
+    confidence="medium",
+    story=(
+        "So far only the software {usual} used the login of {actor.name}. Now somebody used it with {client.family} from "
+        "{source.ip}. Programs do not change their software in between, so a person has the login in hand."
+    ),
+    remediation=(
+        "kubectl get pods -A -o wide | grep -F {source.ip}   # which pod sends from this address",
+        "Look for sessions (exec, attach) opened in that pod shortly before, and ask who did that.",
+        "If nobody knows: isolate the pod, then delete it so that its token becomes invalid (pod {pod}, node {node}).",
+    ),
+    group_by=("user.username", "credential", "client.family"),
+    window_seconds=86_400,
+)
+
+PERSON = RuleInfo(
+    id="credential-shared-person",
+    title="Person's credential used in two places at once",
+    level="medium",
+    kind="detector",
+    tactic="credential-access",
+    attack=Attack(tactics=["credential-access", "initial-access"], techniques=["T1078"]),
+    description=(
+        "A person's credential was used from a second network with another tool within ten minutes of its use in the "
+        "first."
+    ),
+    falsepositives=("People who switch between office, phone and VPN; scripts that people run elsewhere.",),
+    references=("https://attack.mitre.org/techniques/T1078/",),
+    covers=("credential-shared-sources",),
+    confidence="low",
+    audience="pedantic",
+    story=(
+        "Within ten minutes {actor.name} worked from {usual} and, with another tool ({client.family}), from {source.ip}. "
+        "Nobody is in two places at once; the login may have been copied."
+    ),
+    remediation=(
+        "Ask {actor.name} whether both were them.",
+        "If not: revoke the credential and list everything that came from {source.ip}.",
+    ),
+    group_by=("user.username", "network"),
+    window_seconds=86_400,
+)
+
+HANDS_ON = SCRIPTS | {"kubectl", "oc", "k9s", "lens", "helm", "attack-tool", "browser"}
+"""Client families that people type commands into or that scripts are made of."""
+
+CREDENTIALS_MAX = 20_000
+PLACES_MAX = 16
+"""A credential seen in more networks than this roams; it says nothing about where it belongs."""
+HISTORY_REQUESTS = 20
+"""Requests after which a credential that is not bound to a pod counts as known. A bound one lives in one pod."""
+PROGRAM_REQUESTS = 100
+"""Requests with one tool only, after which another tool is a change even if the first is one for scripts."""
+CONCURRENT_MICROSECONDS = 600 * 1_000_000
+REPORTED_MICROSECONDS = 86_400 * 1_000_000
+"""Use from a place that was reported belongs to the same matter for a day; after that the place counts as known."""
+
+
+class Place(Struct, array_like=True):
+    """Use of a credential in one network or by one client family."""
+
+    first: int
+    last: int
+    requests: int
+    reported: bool
+    evidence: Evidence
+    clients: set[str] = set()
+
+
+class Use(Struct, array_like=True):
+    """What is known of one credential."""
+
+    requests: int = 0
+    networks: dict[str, Place] = {}
+    clients: dict[str, Place] = {}
+
+
+@detector(MACHINE, TOOL, PERSON)
+class SharedCredential:
+    """Remembers for each credential in which networks and with which clients it is used."""
+
+    def __init__(self) -> None:
+        self._uses: dict[str, Use] = {}
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the next stub in event-time order."""
+        kind = stub.actor_kind
+        if kind not in ("serviceaccount", "node", "human") or stub.code == UNAUTHENTICATED or not stub.user:
+            return
+        key = stub.credential or f"user {stub.user}"
+        use = self._uses.pop(key, None)
+        if use is None:
+            use = Use()
+            if len(self._uses) >= CREDENTIALS_MAX:
+                del self._uses[next(iter(self._uses))]
+        self._uses[key] = use
+        now = microseconds(stub.time)
+        if kind == "human":
+            yield from _judge_person(use, stub, now)
+        else:
+            yield from _judge_machine(use, stub, now)
+        use.requests += stub.count
+
+    def snapshot(self) -> bytes:
+        """All credentials, least recently used first."""
+        return msgspec.msgpack.encode(self._uses)
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot."""
+        self._uses = msgspec.msgpack.decode(data, type=dict[str, Use])
+
+
+UNAUTHENTICATED = 401
+
+
+def _judge_machine(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
+    known = stub.pod != "" or use.requests >= HISTORY_REQUESTS
+    network = network_of(stub.source)
+    if network:
+        place = use.networks.get(network)
+        strange = place is None and known and 0 < len(use.networks) < PLACES_MAX
+        place = _visit(use.networks, network, stub, now, reported=strange)
+        if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
+            usual = [name for name, other in use.networks.items() if not other.reported]
+            earlier = [use.networks[name].evidence for name in usual[:1]] if strange else []
+            yield _detection(MACHINE, stub, usual, network, earlier)
+            return
+    family = stub.client
+    if family == "empty":
+        return
+    place = use.clients.get(family)
+    strange = place is None and family in HANDS_ON and _is_program(use)
+    place = _visit(use.clients, family, stub, now, reported=strange)
+    if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
+        usual = [name for name, other in use.clients.items() if not other.reported]
+        earlier = [use.clients[name].evidence for name in usual[:1]] if strange else []
+        yield _detection(TOOL, stub, usual, network, earlier)
+
+
+def _is_program(use: Use) -> bool:
+    """Whether software of its own has used the credential so far, and long enough to say so."""
+    own = [place for name, place in use.clients.items() if not place.reported]
+    if not own or len(own) > 2:
+        return False
+    requests = sum(place.requests for place in own)
+    typed = any(name in HANDS_ON for name in use.clients)
+    return requests >= (PROGRAM_REQUESTS if typed else HISTORY_REQUESTS) and (len(own) == 1 or not typed)
+
+
+def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
+    network = network_of(stub.source)
+    if not network or stub.client == "empty":
+        return
+    others = [
+        (name, place)
+        for name, place in use.networks.items()
+        if name != network and now - place.last < CONCURRENT_MICROSECONDS
+    ]
+    strange = (
+        network not in use.networks
+        and use.requests >= HISTORY_REQUESTS
+        and bool(others)
+        and not any(stub.client in place.clients for place in use.networks.values())
+    )
+    place = _visit(use.networks, network, stub, now, reported=strange)
+    if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
+        usual = [name for name, other in use.networks.items() if not other.reported]
+        yield _detection(PERSON, stub, usual, network, [other.evidence for _, other in others[:1]] if strange else [])
+
+
+def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
+    place = places.get(name)
+    if place is None:
+        if len(places) >= PLACES_MAX:
+            return None
+        place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
+    place.last = max(place.last, now)
+    place.requests += stub.count
+    if len(place.clients) < PLACES_MAX:
+        place.clients = place.clients | {stub.client}
+    return place
+
+
+def _detection(info: RuleInfo, stub: Stub, usual: Iterable[str], network: str, earlier: list[Evidence]) -> Detection:
+    values: dict[str, Any] = {
+        "usual": list(usual) or [INSIDE],
+        "network": network,
+        "credential": stub.credential,
+        "user.username": stub.user,
+        "client.family": stub.client,
+        "pod": stub.pod,
+        "node": stub.node,
+    }
+    return Detection(rule=info.id, stub=stub, evidence=tuple(earlier), values=values)
