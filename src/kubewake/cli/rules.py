@@ -6,7 +6,8 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from kubewake.errors import ExitCode
+from kubewake.errors import ExitCode, InputError
+from kubewake.finding import Audience, Severity
 
 app = App(name="rules", help="List, show, lint, test, explain and tune rules.")
 
@@ -15,6 +16,129 @@ Output = Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])]
 
 SOURCE_TESTS = Path(__file__).parents[3] / "tests" / "rules"
 """Where the tests of the built-in pack stand in a source checkout."""
+
+
+def say(text: str) -> None:
+    """Print a line of the command's result."""
+    sys.stdout.write(text + "\n")
+
+
+def test_folders(rules: list[Path], tests: Path | None) -> list[Path]:
+    """Where rule tests stand: --tests, `tests` beside the user's rules, and those of the checkout."""
+    if tests is not None:
+        return [tests]
+    found = [folder / "tests" for folder in rules if (folder / "tests").is_dir()]
+    return [*found, SOURCE_TESTS] if SOURCE_TESTS.is_dir() else found
+
+
+@app.command(name="list")
+def list_rules(
+    text: str = "",
+    /,
+    *,
+    severity: Annotated[list[Severity], Parameter(negative=())] = [],  # noqa: B006  # cyclopts copies it
+    audience: Annotated[list[Audience], Parameter(negative=())] = [],  # noqa: B006
+    tactic: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006
+    rules: Folders = [],  # noqa: B006
+    output: Output = "table",
+) -> None:
+    """List rules and detectors, worst first.
+
+    Parameters
+    ----------
+    text
+        Only rules whose id, title, description or catalog ids contain this.
+    severity
+        Only this severity; repeat for several.
+    audience
+        Only this audience; repeat for several.
+    tactic
+        Only this ATT&CK tactic, such as credential-access; repeat for several.
+    rules
+        A folder of rules of your own, beside the built-in pack.
+    output
+        table or json.
+    """
+    from kubewake.rules.pack import load_rules
+    from kubewake.workbench.catalogue import all_infos, select
+
+    infos = all_infos(load_rules(rules))
+    found = select(infos.values(), severities=severity, audiences=audience, tactics=tactic, text=text)
+    if output == "json":
+        import msgspec
+
+        say(msgspec.json.format(msgspec.json.encode(found), indent=2).decode())
+        return
+    from kubewake.cli.tables import print_table
+
+    print_table(
+        ("rule", "severity", "audience", "tactic", "title"),
+        [(info.id, info.level, info.audience, info.tactic, info.title) for info in found],
+    )
+    sys.stderr.write(f"{len(found)} of {len(infos)} rules\n")
+
+
+@app.command
+def show(rule: str, /, *, rules: Folders = [], output: Output = "table") -> None:  # noqa: B006
+    """Show everything about a rule: what it means, what to do, and its source.
+
+    Parameters
+    ----------
+    rule
+        The rule's id.
+    rules
+        A folder of rules of your own.
+    output
+        table (text) or json.
+    """
+    from kubewake.rules.pack import load_rules
+    from kubewake.workbench.catalogue import all_infos, find_info
+    from kubewake.workbench.pages import page_text, source_of
+
+    ruleset = load_rules(rules)
+    info = find_info(all_infos(ruleset), rule)
+    if output == "json":
+        import msgspec
+
+        say(msgspec.json.format(msgspec.json.encode(info), indent=2).decode())
+        return
+    say(page_text(info, source_of(info)))
+
+
+@app.command
+def lint(
+    paths: Annotated[list[Path], Parameter(negative=())] = [],  # noqa: B006
+    /,
+    *,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    output: Output = "table",
+) -> int:
+    """Check rule files: what would not load, and what would not work as meant.
+
+    Exits with 12 when a file cannot be used (with --strict: for any problem).
+
+    Parameters
+    ----------
+    paths
+        Rule files and folders; the built-in pack by default.
+    strict
+        Count every problem as an error.
+    output
+        table (one line a problem) or json.
+    """
+    from kubewake.workbench.inspection import inspect
+
+    problems = inspect(paths)
+    if output == "json":
+        import msgspec
+
+        say(msgspec.json.format(msgspec.json.encode(problems), indent=2).decode())
+    else:
+        for problem in problems:
+            say(f"{problem} ({problem.severity})")
+        sys.stderr.write(f"{len(problems)} problems\n")
+    bad = any(strict or problem.severity == "error" for problem in problems)
+    return int(ExitCode.RULE if bad else ExitCode.CLEAN)
 
 
 @app.command
@@ -43,18 +167,57 @@ def test(
     """
     from kubewake.workbench.testing import find_tests, run_tests
 
-    folders = [tests] if tests is not None else [folder / "tests" for folder in rules if (folder / "tests").is_dir()]
-    if not folders and SOURCE_TESTS.is_dir():
-        folders = [SOURCE_TESTS]
-    found = find_tests(folders, ids)
+    folders = test_folders(rules, tests)
+    if rules and not ids:
+        folders = [folder for folder in folders if folder != SOURCE_TESTS] or folders
     failed = passed = 0
-    for outcome in run_tests(found, rules):
+    for outcome in run_tests(find_tests(folders, ids), rules):
         if outcome.error:
             failed += 1
-            print(outcome.error)
+            say(outcome.error)
         else:
             passed += 1
             if not quiet:
-                print(f"ok    {outcome.case.rule}: {outcome.case.name}")
-    print(f"{passed} cases passed, {failed} failed", file=sys.stderr)
-    return int(ExitCode.RULE) if failed else int(ExitCode.CLEAN)
+                say(f"ok    {outcome.case.rule}: {outcome.case.name}")
+    sys.stderr.write(f"{passed} cases passed, {failed} failed\n")
+    return int(ExitCode.RULE if failed else ExitCode.CLEAN)
+
+
+@app.command
+def explain(
+    rule: str,
+    event: str = "-",
+    /,
+    *,
+    rules: Folders = [],  # noqa: B006
+    output: Output = "table",
+) -> int:
+    """Say why a rule matches an event, or why not: every part of the condition, with the values seen.
+
+    Exits with 0 when the rule matches and 1 when it does not.
+
+    Parameters
+    ----------
+    rule
+        The rule's id.
+    event
+        An event: a file, a file and line (audit.log:17), JSON text, or - for standard input.
+    rules
+        A folder of rules of your own.
+    output
+        table (text) or json.
+    """
+    from kubewake.workbench.inspection import explain_event, read_event
+
+    try:
+        found, facts = read_event(event)
+    except OSError as error:
+        raise InputError(f"{event}: {error.strerror}; give a file, file:line, JSON text, or -") from error
+    explanation = explain_event(rule, facts, rules, where=found)
+    if output == "json":
+        import msgspec
+
+        say(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode())
+    else:
+        say(explanation.text())
+    return 0 if explanation.matches else 1

@@ -77,7 +77,8 @@ class RuleInfo(Struct, frozen=True, kw_only=True):
         return NATS[self.level]
 
 
-_PLACEHOLDER = re.compile(r"\{([A-Za-z][^{}\s]*)\}")
+_PLACEHOLDER = re.compile(r"\{(?!end\})([A-Za-z][^{}\s]*)\}")
+"""A field in braces; `{end}` is what kubectl's JSONPath templates close a range with."""
 
 
 def placeholders(text: str) -> tuple[str, ...]:

@@ -111,7 +111,8 @@ def compile_sources(sources: Sequence[tuple[str, str]], known: Mapping[str, Comp
     return compiled
 
 
-def _read(file: Path) -> str:
+def read_source(file: Path) -> str:
+    """The text of a rule file; RuleError where it cannot be read."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
@@ -123,7 +124,7 @@ def _read(file: Path) -> str:
 def builtin_sources() -> list[tuple[str, str]]:
     """Label and text of every file of the built-in pack."""
     files = [file for folder in (BUILTIN, LISTS) if folder.is_dir() for file in rule_files(folder)]
-    return [(f"{BUILTIN_LABEL}/{file.relative_to(HERE).as_posix()}", _read(file)) for file in files]
+    return [(f"{BUILTIN_LABEL}/{file.relative_to(HERE).as_posix()}", read_source(file)) for file in files]
 
 
 def builtin_path(label: str) -> Path:
@@ -146,7 +147,7 @@ def load_files(paths: Iterable[Path]) -> list[CompiledFile]:
     compiler = compiler_version()
     loaded: list[CompiledFile] = []
     for path in paths:
-        sources = [(str(file), _read(file)) for file in rule_files(path)]
+        sources = [(str(file), read_source(file)) for file in rule_files(path)]
         loaded.extend(_through_cache(xxhash.xxh3_64_hexdigest(str(path.resolve()).encode()), sources, compiler))
     return loaded
 

@@ -45,24 +45,25 @@ MEMO_TEXT_LIMIT = 1024
 
 def compile_condition(tree: Condition) -> Predicate:
     """The function that says whether the condition holds for the facts of an event."""
-    return _compile(tree, READER)
+    return compile_within(tree, READER)
 
 
-def _compile(tree: Condition, reader_of: Callable[[str], Read]) -> Callable[[Any], bool]:
+def compile_within(tree: Condition, reader_of: Callable[[str], Read]) -> Callable[[Any], bool]:
+    """The function over whatever `reader_of` reads from: facts, or one element of a list."""
     match tree:
         case Always(value):
             return lambda _: value
         case Named(_, part):
-            return _compile(part, reader_of)
+            return compile_within(part, reader_of)
         case And(parts):
-            return _conjunction([_compile(part, reader_of) for part in sorted(parts, key=cost)])
+            return _conjunction([compile_within(part, reader_of) for part in sorted(parts, key=cost)])
         case Or(parts):
-            return _disjunction([_compile(part, reader_of) for part in sorted(parts, key=cost)])
+            return _disjunction([compile_within(part, reader_of) for part in sorted(parts, key=cost)])
         case Not(part):
-            inner = _compile(part, reader_of)
+            inner = compile_within(part, reader_of)
             return lambda facts: not inner(facts)
         case Each(root, part):
-            return _within(reader_of(root), _compile(part, element_reader))
+            return _within(reader_of(root), compile_within(part, element_reader))
         case Compare(name, other, operation, cased):
             return _comparison(reader_of(name), reader_of(other), operation, cased=cased)
         case Keyword(operation, values, cased):

@@ -24,9 +24,11 @@ from kubewake.rules.routing import Index
 class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
 
-    __slots__ = ("_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "tree")
+    __slots__ = ("_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "source", "tree")
 
-    def __init__(self, info: RuleInfo, tree: Condition) -> None:
+    def __init__(self, info: RuleInfo, tree: Condition, source: Condition | None = None) -> None:
+        """`source` is the tree as written, with the names of its searches."""
+        self.source = tree if source is None else source
         self.info = info
         self.id = info.id
         self.tree = tree
@@ -116,7 +118,8 @@ class RuleSet:
             if not alerts and key not in feeding:
                 continue
             where = f"{document.info.file}:{document.info.line}"
-            self.rules[key] = CompiledRule(document.info, fill_lists(unnamed(document.tree), self.lists, where))
+            tree = fill_lists(unnamed(document.tree), self.lists, where)
+            self.rules[key] = CompiledRule(document.info, tree, document.tree)
             if alerts:
                 self.infos[key] = document.info
         for key, correlation in correlations.items():
@@ -196,7 +199,7 @@ class RuleSet:
         for reference in item.rules:
             key = names.get(reference)
             if key is None:
-                raise RuleError(f"{where}: filter names unknown rule '{reference}'{_nearest(reference, names)}")
+                raise RuleError(f"{where}: filter names unknown rule '{reference}'{nearest(reference, names)}")
             correlation = next((rule for rule in self.correlations if rule.info.id == key), None)
             found.update(dict.fromkeys(correlation.rules if correlation is not None else (key,)))
         return list(found)
@@ -232,7 +235,7 @@ def _linked(rule: CorrelationRule, names: Mapping[str, str]) -> CorrelationRule:
     def resolve(reference: str) -> str:
         found = names.get(reference)
         if found is None:
-            raise RuleError(f"{where}: correlation names unknown rule '{reference}'{_nearest(reference, names)}")
+            raise RuleError(f"{where}: correlation names unknown rule '{reference}'{nearest(reference, names)}")
         return found
 
     return replace(
@@ -253,7 +256,8 @@ def _linked(rule: CorrelationRule, names: Mapping[str, str]) -> CorrelationRule:
     )
 
 
-def _nearest(reference: str, names: Iterable[str]) -> str:
+def nearest(reference: str, names: Iterable[str]) -> str:
+    """ " (did you mean …?)" for a name that is nearly another, or ""."""
     close = difflib.get_close_matches(reference, list(names), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
@@ -270,7 +274,7 @@ def _closure(
         key = names.get(reference)
         if key is None:
             known = [*documents, *correlations]
-            raise RuleError(f"rule '{reference}' does not exist{_nearest(reference, known)}; see `kubewake rules list`")
+            raise RuleError(f"rule '{reference}' does not exist{nearest(reference, known)}; see `kubewake rules list`")
         stack.append(key)
     while stack:
         key = stack.pop()
