@@ -345,7 +345,7 @@ def _read_file(path: Path, values: dict[str, Any], origins: dict[str, str]) -> N
 
 
 def _line(text: str, key: str) -> int:
-    match = re.search(rf"^\s*[\"']?{re.escape(key)}[\"']?\s*[=:]", text, re.MULTILINE)
+    match = re.search(rf"^[ \t]*[\"']?{re.escape(key)}[\"']?\s*[=:]", text, re.MULTILINE)
     return text.count("\n", 0, match.start()) + 1 if match else 1
 
 

@@ -1,0 +1,85 @@
+import pytest
+
+from kubewake.finding import Actor, Entity, Finding, Incident, Notice, Target
+from kubewake.sinks.change import Change, Filter, change, line, told
+
+
+def finding(**values):
+    return Finding(
+        **{
+            "id": "f-1", "rule": "pod-exec", "covers": [], "title": "Shell", "severity": "medium", "confidence": "high",
+            "audience": "everyone", "time": "2026-01-01T00:00:00.000000Z", "last_time": "2026-01-01T00:00:00.000000Z",
+            "count": 1, "cluster": "prod", "actor": Actor("human", "alice"), "target": Target("create"),
+            "outcome": "allowed", "story": "alice opened a shell.", "audit_ids": ["a"], **values,
+        }
+    )  # fmt: skip
+
+
+def incident(**values):
+    return Incident(
+        **{
+            "id": "i-1", "title": "Theft", "severity": "high", "confidence": "high", "score": 5.0, "bar": 4.0,
+            "opened_at": "t", "first_time": "t", "last_time": "t", "cluster": "prod",
+            "root_cause": Entity("identity", "alice"), "story": "s", "audit_ids": ["a"], **values,
+        }
+    )  # fmt: skip
+
+
+NOTICE = Notice("n-1", "t", "title", "detail")
+
+
+@pytest.mark.parametrize(
+    ("before", "item", "kind", "added"),
+    [
+        (None, finding(), "new", ["a"]),
+        (finding(), finding(), None, None),
+        (finding(audit_ids=["a", "b"], count=2), finding(), None, None),
+        (finding(), finding(audit_ids=["a", "b"], count=2), "grown", ["b"]),
+        (finding(), finding(count=2), "grown", []),
+        (finding(), finding(severity="high"), "raised", []),
+        (finding(severity="high"), finding(severity="low"), None, None),
+        (incident(), incident(score=6.0), "grown", []),
+        (incident(), incident(state="closed"), "grown", []),
+        (incident(), incident(severity="critical", audit_ids=["a", "b"]), "raised", ["b"]),
+        (None, NOTICE, "new", []),
+        (NOTICE, NOTICE, None, None),
+    ],
+)
+def test_only_what_is_new_is_a_change(before, item, kind, added):
+    found = change(item, told(before) if before else None)
+    assert (found.kind if found else None) == kind
+    assert (found.audit_ids_added if found else None) == added
+
+
+@pytest.mark.parametrize(
+    ("filter_", "found", "wanted"),
+    [
+        (Filter(), Change("new", finding()), True),
+        (Filter(), Change("grown", finding()), False),
+        (Filter(growth=True), Change("grown", finding()), True),
+        (Filter(), Change("raised", finding()), True),
+        (Filter("high"), Change("new", finding()), False),
+        (Filter("high"), Change("new", finding(severity="critical")), True),
+        (Filter(audience="everyone"), Change("new", finding(audience="pedantic")), False),
+        (Filter(audience="pedantic"), Change("new", finding(audience="pedantic")), True),
+        (Filter(), Change("new", finding(suppressed_by="x")), False),
+        (Filter(suppressed=True), Change("new", finding(suppressed_by="x")), True),
+        (Filter("critical"), Change("new", NOTICE), True),
+        (Filter(notices=False), Change("new", NOTICE), False),
+        (Filter("high"), Change("new", incident()), True),
+    ],
+)
+def test_filters(filter_, found, wanted):
+    assert filter_.wants(found) is wanted
+
+
+def test_lines_are_whole_once_and_growth_afterwards():
+    whole = line(Change("new", finding(), ["a"]))
+    assert (whole["type"], whole["story"], whole["audit_ids"]) == ("finding", "alice opened a shell.", ["a"])
+    grown = line(Change("grown", finding(count=3), ["b"]))
+    assert grown == {
+        "type": "finding", "id": "f-1", "severity": "medium", "last_time": "2026-01-01T00:00:00.000000Z",
+        "audit_ids_added": ["b"], "count": 3,
+    }  # fmt: skip
+    assert line(Change("grown", incident(score=7.0), ["b"]))["score"] == 7.0
+    assert line(Change("new", NOTICE))["type"] == "notice"
