@@ -141,8 +141,8 @@ def lint(
     return int(ExitCode.RULE if bad else ExitCode.CLEAN)
 
 
-@app.command
-def test(
+@app.command(name="test")
+def run_rule_tests(
     ids: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006  # cyclopts copies it
     /,
     *,

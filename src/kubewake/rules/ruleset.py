@@ -11,6 +11,7 @@ from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
 from kubewake.fields import is_known, level_of, scope_of
+from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
 from kubewake.rules.condition import Always, Condition, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator
@@ -150,7 +151,7 @@ class RuleSet:
         return None
 
     def words(self, rule: str, facts: Facts) -> dict[str, Any]:
-        """The values that the rule's words, its grouping and its correlations name."""
+        """The values that the rule's words, its grouping and its correlations name, without credentials."""
         names = self._words.get(rule)
         if names is None:
             names = self._words[rule] = self._names_needed(rule)
@@ -158,7 +159,7 @@ class RuleSet:
         for name in names:
             value = READERS[name](facts)
             if value is not None:
-                found[name] = value
+                found[name] = redact_value(value)
         return found
 
     def new_correlator(self) -> Correlator:
@@ -257,7 +258,7 @@ def _linked(rule: CorrelationRule, names: Mapping[str, str]) -> CorrelationRule:
 
 
 def nearest(reference: str, names: Iterable[str]) -> str:
-    """ " (did you mean …?)" for a name that is nearly another, or ""."""
+    """A hint at the name that was most likely meant, or ""."""
     close = difflib.get_close_matches(reference, list(names), n=1)
     return f" (did you mean '{close[0]}'?)" if close else ""
 
