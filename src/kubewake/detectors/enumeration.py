@@ -1,0 +1,156 @@
+"""Clients that go through endpoints and kinds of objects to see which of them answer."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.finding import Attack
+from kubewake.observation import Evidence, Stub, evidence_of
+from kubewake.rules.correlation import microseconds
+from kubewake.rules.model import RuleInfo
+
+ANONYMOUS = RuleInfo(
+    id="anonymous-endpoint-enumeration",
+    title="Cluster searched for open doors without a login",
+    level="high",
+    kind="detector",
+    tactic="discovery",
+    attack=Attack(tactics=["discovery", "reconnaissance"], techniques=["T1613", "T1595"], threat_matrix=["MS-TA9029"]),
+    description=(
+        "One client without a login asked for more than five different addresses and more than three kinds of "
+        "Kubernetes objects within ten minutes, and was refused at least once. Ordinary web scanners do not know "
+        "Kubernetes' objects."
+    ),
+    falsepositives=("A scanner of your own that tests the cluster from outside.",),
+    references=("https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests",),
+    covers=("anonymous-endpoint-enumeration",),
+    confidence="medium",
+    story=(
+        "Somebody at {source.ip} without a login went through {kinds} kinds of objects and {paths} addresses of this "
+        "cluster. This is no general web scanner but somebody who looks for a way into Kubernetes."
+    ),
+    remediation=(
+        "List what {source.ip} was not refused; anything but version and health means that the cluster is open.",
+        "kubectl auth can-i --list --as=system:anonymous --as-group=system:unauthenticated",
+        "Restrict the addresses from which the API server can be reached, and block {source.ip}.",
+    ),
+    group_by=("source.ip", "userAgent"),
+)
+
+MIXED = RuleInfo(
+    id="permission-enumeration-mixed",
+    title="Permissions tried out one by one",
+    level="medium",
+    kind="detector",
+    tactic="discovery",
+    attack=Attack(tactics=["discovery"], techniques=["T1613", "T1069"], threat_matrix=["MS-TA9029"]),
+    description=(
+        "One identity asked from one address for more than five different addresses and more than three kinds of "
+        "objects within five minutes, was allowed some and refused others, and did little else."
+    ),
+    falsepositives=("People who learn their way around; dashboards that show what one may see.",),
+    references=("https://attack.mitre.org/techniques/T1613/",),
+    covers=("permission-enumeration-mixed",),
+    confidence="low",
+    audience="pedantic",
+    story=(
+        "{actor.name} asked for {kinds} kinds of objects from {source.ip}; some were allowed, others refused. It looks as if "
+        "somebody tries out what this login may do."
+    ),
+    remediation=(
+        "kubectl auth can-i --list --as={user.username}",
+        "Ask the owner of {actor.name}; look at what the identity did next.",
+    ),
+    group_by=("user.username", "source.ip"),
+)
+
+ANONYMOUS_WINDOW_MICROSECONDS = 600 * 1_000_000
+MIXED_WINDOW_MICROSECONDS = 300 * 1_000_000
+PATHS_ABOVE = 5
+KINDS_ABOVE = 3
+ANONYMOUS_REQUESTS_BELOW = 50
+"""A client that sends more is a service in use, not somebody looking."""
+MIXED_REQUESTS_BELOW = 75
+NOT_FOUND_ENOUGH = 3
+CLIENTS_MAX = 20_000
+STEPS_MAX = 80
+"""Steps remembered of a client: above both limits of requests, so that forgetting cannot make one fire."""
+READS_AND_WRITES = frozenset({"get", "list", "watch", "create", "update", "patch"})
+SYSTEM_KINDS = frozenset({"control-plane", "node", "cloud"})
+
+
+class Step(Struct, array_like=True, frozen=True):
+    """One request of a client, or several alike."""
+
+    moment: int
+    path: str
+    resource: str
+    outcome: str
+    code: int
+    count: int
+    evidence: Evidence
+
+
+@detector(ANONYMOUS, MIXED)
+class Enumeration:
+    """Remembers the last minutes of every client that was refused something."""
+
+    def __init__(self) -> None:
+        self._steps: dict[str, list[Step]] = {}
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the next stub in event-time order."""
+        if stub.actor_kind in SYSTEM_KINDS or stub.values.get("actor.in_profile"):
+            return
+        anonymous = stub.actor_kind == "anonymous"
+        if not anonymous and (stub.verb not in READS_AND_WRITES or stub.stage == "ResponseStarted" or not stub.user):
+            return
+        key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
+        now = microseconds(stub.time)
+        window = ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
+        steps = [step for step in self._steps.pop(key, ()) if now - step.moment < window]
+        path = stub.uri.partition("?")[0]
+        steps.append(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
+        del steps[:-STEPS_MAX]
+        self._steps[key] = steps
+        if len(self._steps) > CLIENTS_MAX:
+            del self._steps[next(iter(self._steps))]
+        if len(steps) <= PATHS_ABOVE:
+            return
+        info = ANONYMOUS if anonymous else MIXED
+        if _looks_around(steps, anonymous=anonymous):
+            values: dict[str, Any] = {
+                "paths": len({step.path for step in steps}),
+                "kinds": len({step.resource for step in steps} - {""}),
+                "user.username": stub.user,
+                "source.ip": stub.source,
+                "userAgent": stub.user_agent,
+            }
+            earlier = tuple(step.evidence for step in steps[:-1])
+            yield Detection(rule=info.id, stub=stub, evidence=earlier, values=values)
+
+    def snapshot(self) -> bytes:
+        """The steps of all clients, longest idle first."""
+        return msgspec.msgpack.encode(self._steps)
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot."""
+        self._steps = msgspec.msgpack.decode(data, type=dict[str, list[Step]])
+
+
+def _looks_around(steps: list[Step], *, anonymous: bool) -> bool:
+    requests = sum(step.count for step in steps)
+    if requests >= (ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW):
+        return False
+    if len({step.path for step in steps}) <= PATHS_ABOVE or len({step.resource for step in steps} - {""}) <= KINDS_ABOVE:
+        return False
+    denied = any(step.outcome == "denied" for step in steps)
+    if anonymous:
+        return denied or sum(step.count for step in steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
+    return denied and any(step.outcome == "allowed" for step in steps)
+
+
+NOT_FOUND = 404
