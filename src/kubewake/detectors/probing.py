@@ -49,7 +49,8 @@ ROOTS_ENOUGH = 3
 MEANS_OF_PERSON = 3
 MEANS_OF_PROGRAM = 2
 IDENTITIES_MAX = 10_000
-ROOTS = ("/api", "/apis", "/openapi", "/version", "/metrics", "/logs", "/debug", "/swagger", "/configz")
+ROOTS = frozenset({"api", "apis", "openapi", "version", "metrics", "logs", "debug", "swagger.json", "configz"})
+"""First parts of the paths of the API's documents and of the server's own."""
 SKIPPED_KINDS = frozenset({"control-plane", "node", "cloud", "anonymous"})
 WRITES = frozenset({"create", "update", "patch", "delete", "deletecollection"})
 
@@ -127,8 +128,8 @@ def sign_of(stub: Stub) -> tuple[str, str] | None:
     """
     program = stub.actor_kind == "serviceaccount"
     if not stub.resource:
-        root = next((root for root in ROOTS if stub.uri.startswith(root)), "")
-        return (SWEEP, root) if root and not program and stub.client != "kubectl" else None
+        root = stub.uri.partition("?")[0].strip("/").partition("/")[0]
+        return (SWEEP, root) if root in ROOTS and not program and stub.client != "kubectl" else None
     if stub.verb == "create":
         if stub.resource == "selfsubjectrulesreviews":
             return RULES_LISTED, ""
