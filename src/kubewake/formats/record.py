@@ -104,7 +104,11 @@ class Reading(Struct):
             self._read_inner(Inner(data), line, _NO_ENVELOPE, 0)
             return True
         start = data.find(b"{", 1, _LONGEST_PREFIX_BYTES)
-        if start <= 0 or data[:1] in (b"{", b"["):
+        if (
+            start <= 0
+            or data[:1] in (b"{", b"[")
+            or not data[:start].replace(b"\t", b" ").decode(errors="replace").isprintable()
+        ):
             return False
         return self._read_text(data[start:], line, _NO_ENVELOPE, 0) is None
 

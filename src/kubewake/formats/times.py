@@ -14,6 +14,8 @@ _HOUR_LENGTH, _MINUTE_TENS, _SECOND_TENS = 13, 14, 17
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:[.,](\d{1,12}))? ?([Zz]|UTC|[+-]\d\d:?\d\d)?", re.ASCII
 )
+_EARLIEST_EPOCH_SECONDS = 946_684_800
+"""Year 2000: there is no older audit log, and small numbers are no times."""
 _LATEST_EPOCH_SECONDS = 7_258_118_400
 """Year 2200: a larger number is in a finer unit."""
 
@@ -80,10 +82,9 @@ _EPOCH_DIGITS = frozenset((10, 13, 16, 19))
 
 
 def _from_epoch(number: float) -> str | None:
-    try:
-        while abs(number) > _LATEST_EPOCH_SECONDS:
-            number /= 1000
-        moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(number * 1_000_000))
-    except (ValueError, OverflowError):
-        return None
-    return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" if moment.year >= 1971 else None
+    for unit in (1, 1_000, 1_000_000, 1_000_000_000):
+        seconds = number / unit
+        if _EARLIEST_EPOCH_SECONDS <= seconds <= _LATEST_EPOCH_SECONDS:
+            moment = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=round(seconds * 1_000_000))
+            return f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z"
+    return None
