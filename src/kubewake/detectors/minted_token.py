@@ -1,0 +1,113 @@
+"""A token that one identity had issued for another, and its use (link L1)."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger, moment
+from kubewake.finding import Attack
+from kubewake.observation import Evidence, Stub, evidence_of
+from kubewake.rules.model import RuleInfo
+
+MAX_TOKENS = 20_000
+"""Issued tokens whose use is awaited."""
+HORIZON_SECONDS = 14 * 86_400
+"""Exact credential links are followed this long."""
+
+MINTED = RuleInfo(
+    id="minted-token-use",
+    title="Token made for another identity and used",
+    level="high",
+    description="Somebody had a token issued for a service account (TokenRequest), and that very token is now used. "
+    "Both events carry the token's id, so the link is exact. Tokens that kubelets fetch for their pods, and those that "
+    "known components fetch for themselves, do not count.",
+    attack=Attack(["credential-access", "privilege-escalation"], ["T1528", "T1550.001"], ["MS-TA9016"]),
+    falsepositives=(
+        "Tokens made with `kubectl create token` for a dashboard, a build system or a test.",
+        "A broker that hands out tokens by design.",
+    ),
+    references=(
+        "https://kubernetes.io/docs/reference/kubernetes-api/authentication-resources/token-request-v1/",
+        "https://attack.mitre.org/techniques/T1528/",
+    ),
+    covers=("minted-token-use",),
+    confidence="high",
+    story="{token.minter} made an access token for the program identity {actor.name} and it is now used from "
+    "{source.ip} with {client.family}. Whoever has it acts in the program's name, with the program's rights.",
+    remediation=(
+        "Ask {token.minter} what the token is for (made at {token.minted_at})",
+        "kubectl auth can-i --list --as {actor.name}   # what the holder may do",
+        (
+            "kubectl -n {token.namespace} delete serviceaccount {token.account}   # ends every token of the account; "
+            "re-create it from source control, its pods must be restarted"
+        ),
+        "Take the right to create serviceaccounts/token away from {token.minter}",
+    ),
+    kind="detector",
+    tactic="credential-access",
+)
+
+
+class Issue(Struct, array_like=True):
+    """A token that was issued: by whom, for whom, and whether it was reported before."""
+
+    minter: str
+    namespace: str
+    account: str
+    evidence: Evidence
+    seen: bool = False
+
+
+class _Saved(Struct):
+    tokens: list[tuple[str, Issue]]
+
+
+@detector(MINTED)
+class MintedToken:
+    """Remembers tokens that were issued to somebody else than the account they stand for."""
+
+    def __init__(self) -> None:
+        self._tokens: Ledger[str, Issue] = Ledger(MAX_TOKENS)
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Note tokens that are issued; report the use of one that was noted."""
+        if stub.issued_credential and stub.subresource == "token" and not is_routine(stub):
+            issue = Issue(stub.impersonated or stub.user, stub.namespace, stub.name, evidence_of(stub))
+            self._tokens.put(stub.issued_credential, issue)
+        if not stub.credential:
+            return
+        found = self._tokens.get(stub.credential)
+        if found is None or moment(stub.time) - moment(found.evidence.time) > HORIZON_SECONDS:
+            return
+        evidence = () if found.seen else (found.evidence,)
+        found.seen = True
+        yield Detection(
+            rule=MINTED.id,
+            stub=stub,
+            evidence=evidence,
+            values={
+                "token.minter": found.minter,
+                "token.minted_at": found.evidence.time,
+                "token.namespace": found.namespace,
+                "token.account": found.account,
+            },
+        )
+
+    def snapshot(self) -> bytes:
+        """All state."""
+        return msgspec.msgpack.encode(_Saved(self._tokens.items()))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        self._tokens.fill(list(msgspec.msgpack.decode(data, type=_Saved).tokens))
+
+
+def is_routine(stub: Stub) -> bool:
+    """Whether a kubelet fetches the token of a pod, a component fetches one in its job, or an account its own."""
+    if stub.actor_kind == "node":
+        return stub.client == "kubelet"
+    if stub.actor_kind in ("control-plane", "cloud") or stub.values.get("actor.in_profile"):
+        return True
+    return stub.user == f"system:serviceaccount:{stub.namespace}:{stub.name}"
