@@ -10,11 +10,11 @@ from kubewake.facts.shapes import dig, elements, mapping, optional_text, pairs, 
 from kubewake.facts.workload import template_of
 
 _HOST_KEYS = frozenset(
-    {"resturl", "registry", "quobyteapiserver", "gateway", "endpoints", "server", "monitors", "targetportal", "address",
-     "host", "url", "endpoint", "adminsecretname.host"}
+    {"resturl", "registry", "quobyteapiserver", "gateway", "server", "monitors", "targetportal", "address",
+     "host", "url", "endpoint"}
 )  # fmt: skip
 """Parameters of volume plugins that name a host which the control plane then calls (CVE-2020-8555)."""
-_HOST = re.compile(r"^\[?([0-9a-fA-F:.]+|[A-Za-z0-9.-]+)\]?(?::\d+)?$")
+_HOST = re.compile(r"^(?:\[([0-9a-fA-F:.]+)\](?::\d+)?|([A-Za-z0-9.-]+)(?::\d+)?|([0-9a-fA-F]*:[0-9a-fA-F:.]+))$")
 
 
 def _written(facts: Facts, *resources: str) -> dict[str, Any] | None:
@@ -52,7 +52,7 @@ def _host(value: str) -> str:
         except ValueError:
             return ""
     match = _HOST.match(value.strip())
-    return match.group(1) if match is not None else ""
+    return next(filter(None, match.groups()), "") if match is not None else ""
 
 
 @field("storage.hosts", "list", "Hosts that volume parameters make the control plane or a node call.",

@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 import pytest
+
 from kubewake.event import EnvelopedEvent, decode_event
 from kubewake.facts import EMPTY, Context, Facts
 
@@ -39,7 +40,16 @@ def make():
 def write():
     """Facts of a write to a resource of the core or another group."""
 
-    def of(resource: str, body: Any, *, verb: str = "create", group: str = "", sub: str = "", after: Any = None, **more: Any) -> Facts:
+    def of(
+        resource: str,
+        body: Any,
+        *,
+        verb: str = "create",
+        group: str = "",
+        sub: str = "",
+        after: Any = None,
+        **more: Any,
+    ) -> Facts:
         ref = {"resource": resource, "namespace": "shop", "name": "web", "apiGroup": group, "subresource": sub}
         changes = {"verb": verb, "objectRef": ref, "requestObject": body, **more}
         if after is not None:

@@ -3,6 +3,7 @@
 import re
 
 import pytest
+
 from kubewake.facts import Context
 
 AGENTS = [

@@ -5,35 +5,212 @@ import json
 import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from kubewake import fields
 from kubewake.event import AuditEvent, ObjectRef, Status, User
 from kubewake.facts import Facts
 
-KEYS = (
-    "kind apiVersion metadata spec status data stringData type name namespace labels annotations ownerReferences "
-    "finalizers generateName controller template jobTemplate containers initContainers ephemeralContainers volumes "
-    "hostPath path gitRepo repository directory secret secretName projected sources serviceAccountToken audience "
-    "expirationSeconds securityContext privileged runAsUser runAsNonRoot capabilities add seccompProfile "
-    "localhostProfile procMount image command args env envFrom valueFrom secretKeyRef secretRef volumeMounts mountPath "
-    "subPath readOnly ports hostPort hostNetwork hostPID nodeSelector tolerations key operator effect affinity "
-    "nodeAffinity requiredDuringSchedulingIgnoredDuringExecution nodeSelectorTerms matchExpressions values rules verbs "
-    "resources apiGroups resourceNames nonResourceURLs roleRef subjects aggregationRule clusterRoleSelectors "
-    "webhooks clientConfig url service failurePolicy namespaceSelector matchLabels operations conversion webhook scope "
-    "names plural request signerName usages conditions certificate username audiences boundObjectRef "
-    "resourceAttributes nonResourceAttributes verb resource subresource group user groups allowed authenticated "
-    "externalIPs selector externalName loadBalancer ingress ip loadBalancerSourceRanges tls backend http paths "
-    "subsets addresses notReadyAddresses endpoints from to ipBlock cidr except provisioner parameters resturl server "
-    "persistentVolumeClaim claimName claimRef local taints unschedulable address replicas message note reason "
-    "nodeInfo kubeletVersion resourceClaims resourceClaimStatuses secrets imagePullSecrets items op value $patch "
-    "port nodePort container stdin tty gitVersion persistentVolumeReclaimPolicy"
-).split()
-RESOURCES = (
-    "pods deployments cronjobs daemonsets jobs podtemplates replicasets statefulsets roles clusterroles rolebindings "
-    "clusterrolebindings secrets serviceaccounts configmaps services ingresses endpoints endpointslices networkpolicies "
-    "mutatingwebhookconfigurations validatingwebhookconfigurations apiservices customresourcedefinitions nodes "
-    "namespaces storageclasses persistentvolumes certificatesigningrequests selfsubjectaccessreviews tokenreviews "
-    "subjectaccessreviews events rollouts"
-).split()
+KEYS = [
+    "kind",
+    "apiVersion",
+    "metadata",
+    "spec",
+    "status",
+    "data",
+    "stringData",
+    "type",
+    "name",
+    "namespace",
+    "labels",
+    "annotations",
+    "ownerReferences",
+    "finalizers",
+    "generateName",
+    "controller",
+    "template",
+    "jobTemplate",
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "volumes",
+    "hostPath",
+    "path",
+    "gitRepo",
+    "repository",
+    "directory",
+    "secret",
+    "secretName",
+    "projected",
+    "sources",
+    "serviceAccountToken",
+    "audience",
+    "expirationSeconds",
+    "securityContext",
+    "privileged",
+    "runAsUser",
+    "runAsNonRoot",
+    "capabilities",
+    "add",
+    "seccompProfile",
+    "localhostProfile",
+    "procMount",
+    "image",
+    "command",
+    "args",
+    "env",
+    "envFrom",
+    "valueFrom",
+    "secretKeyRef",
+    "secretRef",
+    "volumeMounts",
+    "mountPath",
+    "subPath",
+    "readOnly",
+    "ports",
+    "hostPort",
+    "hostNetwork",
+    "hostPID",
+    "nodeSelector",
+    "tolerations",
+    "key",
+    "operator",
+    "effect",
+    "affinity",
+    "nodeAffinity",
+    "requiredDuringSchedulingIgnoredDuringExecution",
+    "nodeSelectorTerms",
+    "matchExpressions",
+    "values",
+    "rules",
+    "verbs",
+    "resources",
+    "apiGroups",
+    "resourceNames",
+    "nonResourceURLs",
+    "roleRef",
+    "subjects",
+    "aggregationRule",
+    "clusterRoleSelectors",
+    "webhooks",
+    "clientConfig",
+    "url",
+    "service",
+    "failurePolicy",
+    "namespaceSelector",
+    "matchLabels",
+    "operations",
+    "conversion",
+    "webhook",
+    "scope",
+    "names",
+    "plural",
+    "request",
+    "signerName",
+    "usages",
+    "conditions",
+    "certificate",
+    "username",
+    "audiences",
+    "boundObjectRef",
+    "resourceAttributes",
+    "nonResourceAttributes",
+    "verb",
+    "resource",
+    "subresource",
+    "group",
+    "user",
+    "groups",
+    "allowed",
+    "authenticated",
+    "externalIPs",
+    "selector",
+    "externalName",
+    "loadBalancer",
+    "ingress",
+    "ip",
+    "loadBalancerSourceRanges",
+    "tls",
+    "backend",
+    "http",
+    "paths",
+    "subsets",
+    "addresses",
+    "notReadyAddresses",
+    "endpoints",
+    "from",
+    "to",
+    "ipBlock",
+    "cidr",
+    "except",
+    "provisioner",
+    "parameters",
+    "resturl",
+    "server",
+    "persistentVolumeClaim",
+    "claimName",
+    "claimRef",
+    "local",
+    "taints",
+    "unschedulable",
+    "address",
+    "replicas",
+    "message",
+    "note",
+    "reason",
+    "nodeInfo",
+    "kubeletVersion",
+    "resourceClaims",
+    "resourceClaimStatuses",
+    "secrets",
+    "imagePullSecrets",
+    "items",
+    "op",
+    "value",
+    "$patch",
+    "port",
+    "nodePort",
+    "container",
+    "stdin",
+    "tty",
+    "gitVersion",
+    "persistentVolumeReclaimPolicy",
+]
+RESOURCES = [
+    "pods",
+    "deployments",
+    "cronjobs",
+    "daemonsets",
+    "jobs",
+    "podtemplates",
+    "replicasets",
+    "statefulsets",
+    "roles",
+    "clusterroles",
+    "rolebindings",
+    "clusterrolebindings",
+    "secrets",
+    "serviceaccounts",
+    "configmaps",
+    "services",
+    "ingresses",
+    "endpoints",
+    "endpointslices",
+    "networkpolicies",
+    "mutatingwebhookconfigurations",
+    "validatingwebhookconfigurations",
+    "apiservices",
+    "customresourcedefinitions",
+    "nodes",
+    "namespaces",
+    "storageclasses",
+    "persistentvolumes",
+    "certificatesigningrequests",
+    "selfsubjectaccessreviews",
+    "tokenreviews",
+    "subjectaccessreviews",
+    "events",
+    "rollouts",
+]
 SUBRESOURCES = ["", "", "", "exec", "attach", "token", "approval", "status", "scale", "proxy", "ephemeralcontainers"]
 GROUPS = ["", "apps", "batch", "rbac.authorization.k8s.io", "argoproj.io", "admissionregistration.k8s.io"]
 
@@ -43,7 +220,9 @@ _scalars = st.one_of(
     st.integers(),
     st.floats(allow_nan=False, allow_infinity=False),
     st.text(max_size=12),
-    st.sampled_from(["/", "..", "true", "0", "-1", "--1", "Exists", "Pod", "List", "Status", "a@b", "http://[", "x:y:z"]),
+    st.sampled_from(
+        ["/", "..", "true", "0", "-1", "--1", "Exists", "Pod", "List", "Status", "a@b", "http://[", "x:y:z"]
+    ),
 )
 _values = st.recursive(
     _scalars,
@@ -88,7 +267,14 @@ _operations = st.lists(
             "path": st.one_of(
                 st.text("/~01-x", max_size=12),
                 st.sampled_from(
-                    ["/spec/template/spec/containers/0/securityContext", "/rules/-", "/subjects/-", "/spec", "", "/rules/0/verbs/1"]
+                    [
+                        "/spec/template/spec/containers/0/securityContext",
+                        "/rules/-",
+                        "/subjects/-",
+                        "/spec",
+                        "",
+                        "/rules/0/verbs/1",
+                    ]
                 ),
             ),
         },
@@ -115,13 +301,17 @@ _users = st.one_of(
     st.none(),
     st.builds(
         User,
-        username=st.one_of(_texts, st.sampled_from(["system:serviceaccount:", "system:serviceaccount:a:b", "system:node:n"])),
+        username=st.one_of(
+            _texts, st.sampled_from(["system:serviceaccount:", "system:serviceaccount:a:b", "system:node:n"])
+        ),
         uid=_texts,
         groups=st.one_of(st.none(), st.lists(st.text(max_size=5), max_size=2).map(tuple)),
         extra=st.one_of(
             st.none(),
             st.dictionaries(
-                st.sampled_from(["authentication.kubernetes.io/credential-id", "authentication.kubernetes.io/pod-name"]),
+                st.sampled_from(
+                    ["authentication.kubernetes.io/credential-id", "authentication.kubernetes.io/pod-name"]
+                ),
                 st.lists(st.text(max_size=5), max_size=2),
             ),
         ),
@@ -135,7 +325,9 @@ _events = st.builds(
     verb=st.sampled_from(["create", "update", "patch", "patch", "get", "list", "delete", "", None]),
     user=_users,
     impersonated_user=_users,
-    source_ips=st.one_of(st.none(), st.lists(st.one_of(st.text(max_size=9), st.ip_addresses().map(str)), max_size=2).map(tuple)),
+    source_ips=st.one_of(
+        st.none(), st.lists(st.one_of(st.text(max_size=9), st.ip_addresses().map(str)), max_size=2).map(tuple)
+    ),
     user_agent=_texts,
     object_ref=st.one_of(
         st.none(),

@@ -1,6 +1,7 @@
 """What patches of each kind set and remove."""
 
 import pytest
+
 from kubewake.facts.patch import MAX_PATHS, patch_type, read_patch
 
 PRIVILEGED = {"privileged": True}
@@ -11,7 +12,9 @@ def _containers(view):
 
 
 def test_json_patch_into_a_list_element():
-    patched = read_patch([{"op": "add", "path": "/spec/template/spec/containers/0/securityContext", "value": PRIVILEGED}])
+    patched = read_patch(
+        [{"op": "add", "path": "/spec/template/spec/containers/0/securityContext", "value": PRIVILEGED}]
+    )
     assert _containers(patched.view) == [{"securityContext": PRIVILEGED}]
     assert patched.changed == ("/spec/template/spec/containers/0/securityContext",)
     assert patched.operations == 1
@@ -75,9 +78,7 @@ def test_json_patch_removals_and_moves():
 
 
 def test_json_patch_copy_from_what_it_set():
-    patched = read_patch(
-        [{"op": "add", "path": "/a", "value": {"x": 1}}, {"op": "copy", "from": "/a", "path": "/b"}]
-    )
+    patched = read_patch([{"op": "add", "path": "/a", "value": {"x": 1}}, {"op": "copy", "from": "/a", "path": "/b"}])
     assert patched.view["b"] == {"x": 1}
 
 

@@ -49,7 +49,9 @@ def test_node_proxy(make, uri, path, endpoint):
 
 
 def test_service_proxy_is_no_kubelet(make):
-    facts = _at(make, "/api/v1/namespaces/a/services/x/proxy/run", objectRef={"resource": "services", "subresource": "proxy"})
+    facts = _at(
+        make, "/api/v1/namespaces/a/services/x/proxy/run", objectRef={"resource": "services", "subresource": "proxy"}
+    )
     assert facts.value("request.proxy_path") == "/run"
     assert facts.value("request.kubelet_endpoint") is None
 
@@ -88,7 +90,9 @@ def test_all_namespaces(make, verb, resource, namespace, expected):
 
 def test_latency_and_size(make):
     facts = make(
-        requestReceivedTimestamp="2026-11-23T06:38:08.000000Z", stageTimestamp="2026-11-23T06:38:09.500000Z", requestObject={"a": 1}
+        requestReceivedTimestamp="2026-11-23T06:38:08.000000Z",
+        stageTimestamp="2026-11-23T06:38:09.500000Z",
+        requestObject={"a": 1},
     )
     assert facts.value("request.latency_seconds") == 1.5
     assert facts.value("request.size") == 8

@@ -1,6 +1,7 @@
 """Reach and ownership of addresses."""
 
 import pytest
+
 from kubewake.facts import AddressSet, Context, Ownership
 
 
@@ -56,7 +57,11 @@ def test_lists_and_ownership(make):
     facts = make(context, sourceIPs=["203.0.113.9"])
     assert facts.value("source.lists") == ["feed"]
     assert facts.value("source.tor") is False
-    assert (facts.value("source.asn"), facts.value("source.as_org"), facts.value("source.country")) == (64496, "Example", "NL")
+    assert (facts.value("source.asn"), facts.value("source.as_org"), facts.value("source.country")) == (
+        64496,
+        "Example",
+        "NL",
+    )
     assert make(context, sourceIPs=["198.51.100.7", "10.0.0.1"]).value("source.tor") is True
     assert make(context, sourceIPs=["2001:db8:1::2"]).value("source.lists") == ["feed"]
     assert make(context, sourceIPs=["10.0.0.1"]).value("source.lists") == []

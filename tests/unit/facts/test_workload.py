@@ -1,6 +1,7 @@
 """What pods and templates would run, however the write spells it."""
 
 import pytest
+
 from kubewake.facts.container import split_image
 from kubewake.facts.workload import is_sensitive_path, normal_path
 
@@ -19,7 +20,12 @@ RISKY = {
         {"name": "root", "hostPath": {"path": "/"}},
         {"name": "sock", "hostPath": {"path": "/var/run/docker.sock"}},
         {"name": "s", "secret": {"secretName": "db"}},
-        {"name": "p", "projected": {"sources": [{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "t"}}]}},
+        {
+            "name": "p",
+            "projected": {
+                "sources": [{"serviceAccountToken": {"audience": "vault", "expirationSeconds": 600, "path": "t"}}]
+            },
+        },
         {"name": "g", "gitRepo": {"repository": "https://example.com/x", "directory": ".git"}},
     ],
     "containers": [
@@ -175,7 +181,9 @@ def test_what_is_no_write_of_a_workload(write, verb, sub):
 
 
 def test_ephemeral_containers(write):
-    body = {"spec": {"ephemeralContainers": [{"name": "debugger-1", "image": "busybox", "targetContainerName": "main"}]}}
+    body = {
+        "spec": {"ephemeralContainers": [{"name": "debugger-1", "image": "busybox", "targetContainerName": "main"}]}
+    }
     facts = write("pods", body, verb="patch", sub="ephemeralcontainers")
     assert facts.value("workload.containers.kind") == ["ephemeral"]
 
@@ -193,7 +201,10 @@ def test_owner_mirror_and_last_applied(write):
                 "kubernetes.io/config.mirror": "x",
                 "kubectl.kubernetes.io/last-applied-configuration": '{"securityContext": {"privileged": true}}',
             },
-            "ownerReferences": [{"kind": "Node", "name": "a"}, {"kind": "ReplicaSet", "name": "web-1", "controller": True}],
+            "ownerReferences": [
+                {"kind": "Node", "name": "a"},
+                {"kind": "ReplicaSet", "name": "web-1", "controller": True},
+            ],
         },
         "spec": {"resourceClaims": [{"name": "gpu"}]},
     }

@@ -1,0 +1,156 @@
+"""What roles and bindings grant, in any verb."""
+
+import pytest
+
+RBAC = "rbac.authorization.k8s.io"
+FLAGS = [
+    "wildcard",
+    "secrets_read",
+    "escalation",
+    "exec",
+    "node_proxy",
+    "token_create",
+    "workload_write",
+    "rbac_write",
+    "csr_approve",
+    "webhook_write",
+]
+
+
+def _flags(facts):
+    return {flag for flag in FLAGS if facts.value(f"rbac.grants_{flag}")}
+
+
+def _rule(verbs, resources, groups=("",), **more):
+    return {"verbs": list(verbs), "resources": list(resources), "apiGroups": list(groups), **more}
+
+
+@pytest.mark.parametrize(
+    ("rule", "flags"),
+    [
+        (_rule(["get"], ["pods"]), set()),
+        (_rule(["get"], ["secrets"]), {"secrets_read"}),
+        (_rule(["create"], ["secrets"]), set()),
+        (_rule(["list"], ["secrets"], ["apps"]), set()),
+        (_rule(["watch"], ["*"], ["*"]), {"wildcard", "secrets_read"}),
+        (_rule(["*"], ["secrets"]), {"wildcard", "secrets_read"}),
+        (_rule(["create"], ["pods/exec"]), {"exec"}),
+        (_rule(["get"], ["pods/*"]), {"exec"}),
+        (_rule(["create"], ["*/exec"]), {"exec"}),
+        (_rule(["patch"], ["pods/ephemeralcontainers"]), {"exec"}),
+        (_rule(["get"], ["nodes/proxy"]), {"node_proxy"}),
+        (_rule(["create"], ["serviceaccounts/token"]), {"token_create"}),
+        (_rule(["create"], ["pods"]), {"workload_write"}),
+        (_rule(["patch"], ["daemonsets"], ["apps"]), {"workload_write"}),
+        (_rule(["update"], ["rolebindings"], [RBAC]), {"rbac_write"}),
+        (_rule(["bind"], ["clusterroles"], [RBAC]), {"escalation"}),
+        (_rule(["impersonate"], ["users"]), {"escalation"}),
+        (_rule(["update"], ["certificatesigningrequests/approval"], ["certificates.k8s.io"]), {"csr_approve"}),
+        (_rule(["approve"], ["signers"], ["certificates.k8s.io"]), {"csr_approve"}),
+        (_rule(["patch"], ["mutatingwebhookconfigurations"], ["admissionregistration.k8s.io"]), {"webhook_write"}),
+        (_rule(["*"], ["*"], ["*"]), set(FLAGS)),
+    ],
+)
+def test_grants(write, rule, flags):
+    assert _flags(write("clusterroles", {"rules": [rule]}, group=RBAC)) == flags
+
+
+def test_flags_are_judged_rule_by_rule(write):
+    facts = write("roles", {"rules": [_rule(["get"], ["pods"]), _rule(["create"], ["secrets"])]}, group=RBAC)
+    assert _flags(facts) == set()
+
+
+def test_elements(write):
+    facts = write(
+        "roles", {"rules": [_rule(["get"], ["secrets"], resourceNames=["db"]), {"nonResourceURLs": ["/x"]}]}, group=RBAC
+    )
+    assert facts.value("rbac.rules.resource_names") == ["db"]
+    assert facts.value("rbac.rules.non_resource_urls") == ["/x"]
+    assert facts.value("rbac.role_kind") == "Role"
+    assert facts.value("rbac.role_name") == "web"
+
+
+def test_json_patch_that_appends_a_rule(write):
+    facts = write(
+        "clusterroles",
+        [{"op": "add", "path": "/rules/-", "value": _rule(["*"], ["*"], ["*"])}],
+        verb="patch",
+        group=RBAC,
+    )
+    assert facts.value("rbac.grants_wildcard") is True
+    assert facts.value("rbac.rules.verbs") == ["*"]
+
+
+def test_json_patch_of_one_verb_is_completed_from_the_answer(write):
+    after = {
+        "kind": "ClusterRole",
+        "rules": [_rule(["get", "list"], ["pods"]), _rule(["get", "escalate"], ["clusterroles"], [RBAC])],
+    }
+    patch = [{"op": "add", "path": "/rules/1/verbs/-", "value": "escalate"}]
+    facts = write("clusterroles", patch, verb="patch", group=RBAC, after=after)
+    assert facts.value("rbac.rules") == [
+        {
+            "verbs": ["get", "escalate"],
+            "resources": ["clusterroles"],
+            "api_groups": [RBAC],
+            "resource_names": [],
+            "non_resource_urls": [],
+        }
+    ]
+    without_answer = write("clusterroles", patch, verb="patch", group=RBAC)
+    assert without_answer.value("rbac.grants_escalation") is True
+
+
+def test_bindings(write):
+    body = {
+        "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [
+            {"kind": "ServiceAccount", "name": "default"},
+            {"kind": "ServiceAccount", "name": "web", "namespace": "other"},
+            {"kind": "Group", "name": "system:unauthenticated"},
+        ],
+    }
+    facts = write("rolebindings", body, group=RBAC)
+    assert facts.value("rbac.role_name") == "cluster-admin"
+    assert facts.value("rbac.role_kind") == "ClusterRole"
+    assert facts.value("rbac.subjects.full") == [
+        "system:serviceaccount:shop:default",
+        "system:serviceaccount:other:web",
+        "system:unauthenticated",
+    ]
+    assert facts.value("rbac.rules") is None
+
+
+def test_patched_binding_takes_its_role_from_the_answer(write):
+    patch = [{"op": "add", "path": "/subjects/-", "value": {"kind": "User", "name": "eve"}}]
+    after = {
+        "kind": "ClusterRoleBinding",
+        "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},
+        "subjects": [{"kind": "User", "name": "ann"}],
+    }
+    facts = write("clusterrolebindings", patch, verb="patch", group=RBAC, after=after)
+    assert facts.value("rbac.role_name") == "cluster-admin"
+    assert facts.value("rbac.subjects.name") == ["eve"]
+
+
+def test_aggregation(write):
+    body = {
+        "metadata": {
+            "labels": {
+                "rbac.authorization.k8s.io/aggregate-to-admin": "true",
+                "rbac.authorization.k8s.io/aggregate-to-view": "false",
+            }
+        },
+        "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": {"a": "b"}}]},
+        "rules": [],
+    }
+    facts = write("clusterroles", body, group=RBAC)
+    assert facts.value("rbac.aggregates_to") == ["admin"]
+    assert facts.value("rbac.aggregation_selectors") == 1
+
+
+@pytest.mark.parametrize(("resource", "verb"), [("clusterroles", "get"), ("clusterroles", "delete"), ("roles", "list")])
+def test_reads_grant_nothing(write, resource, verb):
+    facts = write(resource, {"rules": [_rule(["*"], ["*"])]}, verb=verb, group=RBAC)
+    assert facts.value("rbac.rules") is None
+    assert facts.value("rbac.grants_wildcard") is None
