@@ -13,11 +13,11 @@ from kubewake.incidents.campaign import CONFIRMING_STRENGTH, MAX_HOPS, Campaign,
 from kubewake.incidents.document import Reach, build_incident
 from kubewake.incidents.weight import SUSPICIOUS_NATS, Piece
 from kubewake.lineage import Lineage
-from kubewake.lineage.link import DAY_SECONDS, HOUR_SECONDS, Link
+from kubewake.lineage.link import DAY_SECONDS, Link
 from kubewake.lineage.moment import seconds_of
 from kubewake.lineage.reference import EventRef, refer
 from kubewake.lineage.session import Session, session_number
-from kubewake.lineage.state import count_child, is_hub
+from kubewake.lineage.state import count_child, is_hub, is_routine_actor
 from kubewake.observation import Signal, Stub
 from kubewake.rules.model import RuleInfo
 
@@ -25,23 +25,45 @@ SNAPSHOT_VERSION = 1
 BAR_NATS = 3.5
 """Default bar, fixed on the development recording; see docs/incidents.md."""
 MAX_CAMPAIGNS = 5_000
+MAX_LATELY = 20_000
+"""Events with signals remembered for correlations that complete later."""
 MAX_EDGES = 16
 """Links remembered into and out of one session."""
 MAX_EDGE_SESSIONS = 40_000
 CANDIDATE_IDLE_SECONDS = 3 * DAY_SECONDS
 """A story below the bar waits this long for its next step."""
 INCIDENT_IDLE_SECONDS = DAY_SECONDS
-ESTABLISHED_IDLE_SECONDS = HOUR_SECONDS / 2
-"""In a session that the rightful owner uses too, half an hour without evidence ends the story."""
+ESTABLISHED_IDLE_SECONDS = 120.0
+"""In a session that the rightful owner uses too, two minutes without evidence, or longer than any pause so far, end
+the story."""
+WINDOW_SECONDS = 120.0
+BLIND_WINDOW_SECONDS = 60.0
+"""Evidence in such a session adds up over this long only; a person's day holds a little of everything."""
 BLIND_IDLE_SECONDS = 45.0
-"""Where neither address nor client is known, only the pace of the evidence tells stories apart: a pause of twice the
-longest one so far, and at least this long, ends the story."""
-PACE_FACTOR = 2.0
-NEARBY_SECONDS = 600.0
+"""Where neither address nor client is known, only the pace of the evidence tells stories apart: a pause longer than
+any so far, and at least this long, ends the story."""
+LOUD_NATS = 3.0
+"""In a session of the house, findings add up to an incident only around one that is this loud."""
+ANCHOR_NATS = 1.5
+"""In a session of the house, a story gathers around evidence this strong; weaker counts only near it."""
+MAX_ASIDE = 16
+READS = frozenset({"get", "list", "watch"})
+PACE_FACTOR = 1.0
+NEARBY_SECONDS = 60.0
 BLIND_NEARBY_SECONDS = 30.0
 """How near a new kind of action must be to the evidence to belong to it, in a session that is not the intruder's alone."""
 FORWARD_FROM_HUBS = frozenset({"L1", "L4"})
+HABIT_FACTOR = 0.2
+"""Weight of a rule that has hit the same identity often before, outside incidents: the house's own way of working."""
 MERGING_STRENGTH = 0.25
+
+
+NEARBY_TEXT = "new for this identity at that time; whether the intruder or the owner did it cannot be told"
+
+
+def is_telling(ref: EventRef) -> bool:
+    """Whether a request beside the story is worth showing: new for its identity, and no plain read."""
+    return ref.notable and not ref.routine and ref.verb not in READS
 
 
 class _Saved(Struct):
@@ -52,6 +74,8 @@ class _Saved(Struct):
     children: dict[int, list[Link]]
     merged: dict[str, str]
     changed: list[str]
+    lately: list[EventRef]
+    aside: dict[int, list[tuple[Piece, EventRef]]]
     evicted: int
 
 
@@ -77,6 +101,8 @@ class IncidentBuilder:
         self._built: dict[str, tuple[int, Incident]] = {}
         self._changed: dict[str, None] = {}
         self._cluster = ""
+        self._lately: dict[int, EventRef] = {}
+        self._aside: dict[int, list[tuple[Piece, EventRef]]] = {}
         self.merged: dict[str, str] = {}
         """Ids of incidents that turned out to be part of another, with that one's id."""
         self.evicted = 0
@@ -91,6 +117,8 @@ class IncidentBuilder:
         self._cluster = stub.cluster
         ref = refer(stub, session.number, routine=self._lineage.routine)
         now = self._lineage.now
+        if signals:
+            self._keep(ref)
         for link in links:
             self._follow(link, ref, now)
         strongest = 0.0
@@ -103,6 +131,12 @@ class IncidentBuilder:
         campaign = self._campaign_of(session, now)
         if campaign is not None:
             self._include(campaign, session, ref, now)
+
+    def _keep(self, ref: EventRef) -> None:
+        """Remember an event that a later correlation may count."""
+        if len(self._lately) >= MAX_LATELY:
+            del self._lately[next(iter(self._lately))]
+        self._lately[ref.request] = ref
 
     def accuse(self, stub: Stub, signal: Signal) -> None:
         """Take in a signal about a stub that has passed before: a correlation or detection that was completed late."""
@@ -147,17 +181,21 @@ class IncidentBuilder:
 
     def _accuse(self, session: Session, signal: Signal, ref: EventRef, now: float) -> None:
         """Evidence against a session: its campaign grows, or one begins."""
+        if signal.kind == "rule" and session.kind != "node" and is_routine_actor(session):
+            return
         campaign = self._campaign_of(session, now)
-        suspicious = signal.nats >= SUSPICIOUS_NATS
-        if campaign is None:
-            if not suspicious:
-                return
-            campaign = self._begin(session, ref, now)
+        nats = signal.nats
+        habit = f"rule {signal.detector}"
+        if signal.kind == "rule" and (
+            self._lineage.is_habitual(session.user, habit)
+            or self._lineage.is_habitual(session.user, f"sessions {signal.detector}")
+        ):
+            nats *= HABIT_FACTOR
         piece = Piece(
             signal.kind,
             signal.detector,
             signal.tactic,
-            signal.nats,
+            nats,
             signal.text,
             session.number,
             now,
@@ -165,34 +203,74 @@ class IncidentBuilder:
             str(signal.detail.get("finding", "")),
             bool(signal.detail.get("always", False)),
         )
-        member = campaign.members[session.number]
-        member.confirmed = True
-        added = campaign.add_piece(piece)
-        if piece.finding:
-            campaign.findings.setdefault(piece.finding, session.number)
-        campaign.always = campaign.always or piece.always
-        if suspicious:
+        whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
+        least = 0.0 if whole else SUSPICIOUS_NATS
+        anchors = nats >= (SUSPICIOUS_NATS if whole else ANCHOR_NATS)
+        if not anchors and (nats < least or campaign is None or not self._is_near(campaign, session, now)):
+            self._set_aside(session, piece, ref)
+            return
+        if campaign is None:
+            campaign = self._begin(session, ref, now)
+        elif not campaign.opened_time and not self._is_visited(campaign):
+            campaign.forget_before(now - (WINDOW_SECONDS if session.specific else BLIND_WINDOW_SECONDS))
+        campaign.members[session.number].confirmed = True
+        added = self._take(campaign, piece, ref)
+        if anchors:
             campaign.touch(now, ref.last_time)
-            campaign.add_event(ref, title=signal.text if signal.kind == "rule" else "")
-            if signal.kind == "link":
-                campaign.add_event(ref, why=signal.text, link=signal.detector)
-            for time, key, audit_id in signal.detail.get("earlier", ()):
-                campaign.add_event(self._earlier(session, ref, time, key, audit_id), title=signal.text)
-        self._look_back(campaign, session, now)
+            campaign.anchor_seconds = now
+            for _, key, _ in signal.detail.get("earlier", ()):
+                self._add_earlier(campaign, key, signal.text)
+            for held, held_ref in self._aside.pop(session.number, ()):
+                if held.nats >= least and self._is_near(campaign, session, held.seconds):
+                    added = self._take(campaign, held, held_ref) or added
+        self._look_back(campaign, session)
         if added:
             self._weigh(campaign)
         else:
             self._note(campaign)
+        if signal.kind == "rule" and not campaign.opened_time:
+            self._lineage.learn(session.user, habit)
 
     @staticmethod
-    def _earlier(session: Session, ref: EventRef, time: str, key: int, audit_id: str) -> EventRef:
-        """An earlier event of a correlation: as remembered, else in the likeness of the last one."""
-        for held in reversed(session.recent):
-            if held.key == key:
-                return held
-        return msgspec.structs.replace(
-            ref, time=time, last_time=time, key=key, last_key=key, audit_id=audit_id, last_audit_id=audit_id, count=1
-        )
+    def _is_near(campaign: Campaign, session: Session, at: float) -> bool:
+        """Whether a moment is close to the story's last strong evidence."""
+        near = NEARBY_SECONDS if session.specific else BLIND_NEARBY_SECONDS
+        return campaign.members[session.number].whole or abs(at - campaign.anchor_seconds) <= near
+
+    def _set_aside(self, session: Session, piece: Piece, ref: EventRef) -> None:
+        """Remember weak evidence in case strong evidence comes soon, and as a habit in case none does."""
+        if piece.kind == "rule":
+            self._lineage.learn(session.user, f"rule {piece.detector}")
+        held = self._aside.setdefault(session.number, [])
+        held.append((piece, ref))
+        del held[:-MAX_ASIDE]
+        if len(self._aside) > MAX_EDGE_SESSIONS:
+            del self._aside[next(iter(self._aside))]
+
+    def _take(self, campaign: Campaign, piece: Piece, ref: EventRef) -> bool:
+        """Take a piece and its event into the story; False where nothing is new."""
+        added = campaign.add_piece(piece)
+        if added and piece.kind == "rule":
+            self._lineage.learn(ref.user, f"sessions {piece.detector}")
+        if piece.finding:
+            campaign.findings.setdefault(piece.finding, piece.session)
+        campaign.always = campaign.always or piece.always
+        if piece.kind == "link":
+            campaign.add_event(ref, why=piece.text, link=piece.detector)
+        else:
+            campaign.add_event(ref, title=piece.text)
+        return added
+
+    def _add_earlier(self, campaign: Campaign, key: int, title: str) -> None:
+        """An earlier event of a correlation: in the story where a member sent it, else beside it."""
+        ref = self._lately.get(key >> 2)
+        if ref is None:
+            return
+        member = campaign.members.get(ref.session)
+        if member is not None and member.confirmed:
+            campaign.add_event(ref, title=title)
+        else:
+            campaign.add_context(ref, title, "")
 
     def _begin(self, session: Session, ref: EventRef, now: float) -> Campaign:
         """A new campaign, rooted in this session; what is linked to it already comes along."""
@@ -267,9 +345,14 @@ class IncidentBuilder:
             return
         if is_hub(effect) and link.scope == "session":
             return
+        if not self._carries(upper, link):
+            return
         if lower is not None:
-            if lower.root == effect.number and self._may_merge(upper, lower, link):
+            if lower.root == effect.number and link.strength >= MERGING_STRENGTH:
                 self._merge(upper, lower, link, above)
+            return
+        if link.scope == "request":
+            self._invite(upper, above, link, effect, now)
             return
         confirmed = link.strength >= CONFIRMING_STRENGTH and link.scope == "session"
         member = Member(
@@ -285,19 +368,34 @@ class IncidentBuilder:
         upper.add_link(link)
         if link.cause_ref is not None and confirmed:
             upper.add_event(link.cause_ref)
-        if link.effect_ref is not None:
-            upper.add_event(link.effect_ref, why=link.text, link=link.id)
-            upper.touch(now, link.effect_ref.last_time)
-        self._look_back(upper, effect, now)
+        self._look_back(upper, effect)
         self._weigh(upper)
         self._flow(upper, effect.number, now)
 
+    def _invite(self, upper: Campaign, above: Member, link: Link, effect: Session, now: float) -> None:
+        """Take in one request that follows from the story, but not the session that sent it."""
+        guest = Member(
+            effect.number, above.strength * link.strength, above.hops + 1, above.session, link.id, False, False
+        )
+        upper.members.setdefault(effect.number, guest)
+        upper.add_link(link)
+        if link.cause_ref is not None:
+            upper.add_event(link.cause_ref)
+        if link.effect_ref is not None:
+            upper.add_event(link.effect_ref, why=link.text, link=link.id)
+            upper.touch(now, link.effect_ref.last_time)
+        self._weigh(upper)
+
     @staticmethod
-    def _may_merge(upper: Campaign, lower: Campaign, link: Link) -> bool:
-        """Whether a link is enough to make two suspicions one: both must stand on evidence where it is weak."""
-        if link.strength >= MERGING_STRENGTH and lower.pieces and upper.pieces:
+    def _is_visited(campaign: Campaign) -> bool:
+        """Whether a member is a stranger's visit as a whole, rather than a house session with odd moments."""
+        return any(member.whole for member in campaign.members.values())
+
+    def _carries(self, upper: Campaign, link: Link) -> bool:
+        """Whether suspicion flows over this link: an exact one, or out of a story that stands by itself."""
+        if link.strength >= CONFIRMING_STRENGTH:
             return True
-        return link.strength >= CONFIRMING_STRENGTH
+        return bool(upper.opened_time) or self._is_visited(upper)
 
     def _merge(self, upper: Campaign, lower: Campaign, link: Link, above: Member) -> None:
         """The lower story turns out to be a branch of the upper; the id that was shown first stays."""
@@ -363,7 +461,7 @@ class IncidentBuilder:
         self._enrol(lower, Member(cause.number, 1.0, 0, 0, "", whole, whole))
         lower.root = cause.number
         lower.add_event(link.cause_ref)
-        self._look_back(lower, cause, now)
+        self._look_back(lower, cause)
         self._weigh(lower)
         for parent in list(self._parents.get(cause.number, ())):
             if parent.cause:
@@ -394,44 +492,54 @@ class IncidentBuilder:
         """How long a story waits for this session's next step."""
         if not campaign.opened_time:
             return CANDIDATE_IDLE_SECONDS
-        if not session.specific:
-            return min(max(BLIND_IDLE_SECONDS, PACE_FACTOR * campaign.longest_gap), INCIDENT_IDLE_SECONDS)
         member = campaign.members.get(session.number)
-        if member is not None and member.whole:
+        if session.specific and member is not None and member.whole:
             return INCIDENT_IDLE_SECONDS
-        return ESTABLISHED_IDLE_SECONDS
-
-    def _belongs(self, campaign: Campaign, session: Session, ref: EventRef, seconds_away: float) -> bool:
-        """Whether an ordinary request of a member session is part of the story."""
-        member = campaign.members[session.number]
-        if not member.confirmed:
-            return False
-        if member.whole:
-            return True
-        if ref.routine:
-            return False
-        return seconds_away <= (NEARBY_SECONDS if session.specific else BLIND_NEARBY_SECONDS)
+        least = ESTABLISHED_IDLE_SECONDS if session.specific else BLIND_IDLE_SECONDS
+        return min(max(least, PACE_FACTOR * campaign.longest_gap), INCIDENT_IDLE_SECONDS)
 
     def _include(self, campaign: Campaign, session: Session, ref: EventRef, now: float) -> None:
-        """Take an ordinary request of a member into the story where it belongs there."""
-        if self._belongs(campaign, session, ref, now - campaign.last_seconds) and campaign.add_event(ref):
-            if campaign.members[session.number].whole:
+        """Take an ordinary request of a member into the story where the session is the intruder's; else beside it."""
+        member = campaign.members[session.number]
+        if not member.confirmed:
+            return
+        if member.whole:
+            if campaign.add_event(ref):
                 campaign.touch(now, ref.last_time)
+                self._note(campaign)
+        elif is_telling(ref) and self._is_near(campaign, session, now):
+            campaign.add_context(ref, NEARBY_TEXT, "")
             self._note(campaign)
 
-    def _look_back(self, campaign: Campaign, session: Session, now: float) -> None:
+    def _look_back(self, campaign: Campaign, session: Session) -> None:
         """Recover what was ordinary when it passed."""
-        since = session.burst_seconds if campaign.members[session.number].whole else now - NEARBY_SECONDS
+        member = campaign.members[session.number]
+        if not member.confirmed:
+            return
         for ref in session.recent:
-            at = seconds_of(ref.last_time)
-            if at >= since and self._belongs(campaign, session, ref, now - at):
-                campaign.add_event(ref)
+            if member.whole:
+                if seconds_of(ref.last_time) >= session.burst_seconds:
+                    campaign.add_event(ref)
+            elif is_telling(ref) and self._is_near(campaign, session, seconds_of(ref.time)):
+                campaign.add_context(ref, NEARBY_TEXT, "")
 
     def _weigh(self, campaign: Campaign) -> None:
         campaign.rescore()
-        if not campaign.opened_time and (campaign.score >= self._bar or campaign.always):
+        if not campaign.opened_time and (campaign.always or (campaign.score >= self._bar and self._stands(campaign))):
             campaign.opened_time = campaign.last_time
+            if campaign.opened_time:
+                for number in list(campaign.members):
+                    self._flow(campaign, number, campaign.last_seconds)
         self._note(campaign)
+
+    def _stands(self, campaign: Campaign) -> bool:
+        """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""
+        if self._is_visited(campaign):
+            return True
+        return any(
+            piece.nats >= LOUD_NATS or (piece.kind == "link" and piece.nats >= SUSPICIOUS_NATS)
+            for piece in campaign.pieces
+        )
 
     def _note(self, campaign: Campaign) -> None:
         if campaign.opened_time and campaign.id in self._campaigns:
@@ -485,6 +593,8 @@ class IncidentBuilder:
                 children=self._children,
                 merged=self.merged,
                 changed=list(self._changed),
+                lately=list(self._lately.values()),
+                aside=self._aside,
                 evicted=self.evicted,
             ),
         )
@@ -505,3 +615,5 @@ class IncidentBuilder:
         self.merged, self.evicted = saved.merged, saved.evicted
         self._built.clear()
         self._changed = dict.fromkeys(saved.changed)
+        self._lately = {ref.request: ref for ref in saved.lately}
+        self._aside = saved.aside

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from kubewake.incidents.weight import Part, Piece, score_of
 from kubewake.lineage.link import Link
+from kubewake.lineage.moment import seconds_of
 from kubewake.lineage.reference import EventRef
 
 MAX_EVENTS = 2_000
@@ -55,6 +56,8 @@ class Campaign(Struct, kw_only=True):
     findings: dict[str, int] = {}
     """Finding ids in the order in which they joined, each with the session."""
     longest_gap: float = 0.0
+    anchor_seconds: float = 0.0
+    """When the last evidence came that is strong enough to draw its surroundings into the story."""
     opened_time: str = ""
     score: float = 0.0
     peak: float = 0.0
@@ -124,6 +127,15 @@ class Campaign(Struct, kw_only=True):
             del self.pieces[weakest]
         self.pieces.append(piece)
         return True
+
+    def forget_before(self, seconds: float) -> None:
+        """Let go of what is older: chance findings of a long day do not add up."""
+        self.pieces = [piece for piece in self.pieces if piece.seconds >= seconds]
+        self.events = {
+            request: event for request, event in self.events.items() if seconds_of(event.ref.last_time) >= seconds
+        }
+        self.findings = {piece.finding: piece.session for piece in self.pieces if piece.finding}
+        self.longest_gap = 0.0
 
     def add_link(self, link: Link) -> None:
         """Keep a link for the graph, once for each pair and kind."""

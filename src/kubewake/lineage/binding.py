@@ -12,6 +12,8 @@ from kubewake.lineage.session import Session
 from kubewake.lineage.state import State, is_routine_actor
 from kubewake.observation import Stub
 
+PERSON_GRANT_NATS = 1.0
+SELF_GRANT_NATS = 1.5
 MAX_USES = 64
 """Requests of one binding that are linked one by one; an attacker's first ones tell the story."""
 _REASON = re.compile(
@@ -40,6 +42,13 @@ def binding_key(kind: str, namespace: str, name: str) -> str:
     return f"RoleBinding {namespace}/{name}" if kind == "RoleBinding" else f"ClusterRoleBinding {name}"
 
 
+def granting_nats(granter: str, user: str) -> float:
+    """Evidence that a grant gives against its user: people who grant by hand, and what is granted to oneself."""
+    if granter.startswith("system:"):
+        return 0.0
+    return PERSON_GRANT_NATS if granter != user else SELF_GRANT_NATS
+
+
 @link_kind(
     LinkInfo(
         "L4",
@@ -55,6 +64,7 @@ class BindingUse:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._bindings = state.ledger("binding", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -66,7 +76,7 @@ class BindingUse:
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
-        """This request, where a fresh binding allowed it."""
+        """This request, where a fresh binding allowed it, to someone whom it never allowed anything before."""
         if not len(self._bindings):
             return ()
         grant = grant_of(stub.reason)
@@ -76,6 +86,8 @@ class BindingUse:
         name = key.partition(" ")[2]
         links = []
         for cause in self._bindings.get(key, now):
+            if self._state.grant_seconds < cause.seconds:
+                continue
             if cause.uses >= MAX_USES or (stub.resource, stub.key) == (cause.ref.resource, cause.ref.key):
                 continue
             cause.uses += 1
@@ -91,7 +103,7 @@ class BindingUse:
                     target=Entity("role", f"{role_kind}/{role}"),
                     cause_ref=cause.ref,
                     effect_ref=refer(stub, session.number),
-                    nats=1.0 if cause.ref.user != session.user else 0.5,
+                    nats=granting_nats(cause.ref.user, session.user),
                     tactic="privilege-escalation",
                     seconds=now,
                 ),

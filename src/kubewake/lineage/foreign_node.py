@@ -25,10 +25,10 @@ RISKS = ("workload.host_paths", "workload.risks", "workload.host_pid", "workload
         1.0,
         HORIZON_SECONDS,
     ),
-    [("pods", ""), ("pods", "exec"), ("pods", "binding")],
+    [("pods", ""), ("pods", "binding")],
 )
 class ForeignNode:
-    """Pods that could be escaped from, by the node that they were pinned to; the last entered pods of each node."""
+    """Pods that could be escaped from, by the node that they stand on."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
@@ -37,7 +37,7 @@ class ForeignNode:
         self._nodes = state.ledger("node-pod", HORIZON_SECONDS, 5_000, depth=4)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
-        """Remember who put an escape-prone pod on a node, or entered a pod that stands there."""
+        """Remember who put an escape-prone pod on a node."""
         if stub.outcome != "allowed" or stub.verb not in {"create", "get"}:
             return ()
         pod = f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"
@@ -47,11 +47,6 @@ class ForeignNode:
                 self._nodes.put(str(target), cause)
             return ()
         if is_routine_actor(session):
-            return ()
-        if stub.subresource == "exec":
-            place = self._state.find_place("pod", pod)
-            if place is not None and place.node:
-                self._nodes.put(place.node, Cause(refer(stub, session.number), now, pod))
             return ()
         if stub.verb == "create" and any(stub.values.get(field) for field in RISKS):
             cause = Cause(refer(stub, session.number), now, pod)
@@ -96,7 +91,7 @@ class ForeignNode:
                         effect=session.number,
                         strength=ESCAPE_STRENGTH,
                         scope="session",
-                        text=f"uses the certificate of node {node}, on which {cause.ref.user} had started or entered pod {cause.subject}",
+                        text=f"uses the certificate of node {node}, on which {cause.ref.user} had started pod {cause.subject}",
                         source=Entity("pod", cause.subject),
                         target=Entity("node", node),
                         cause_ref=cause.ref,

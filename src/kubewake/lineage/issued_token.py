@@ -10,6 +10,9 @@ from kubewake.lineage.session import Session, identity_entity
 from kubewake.lineage.state import State, is_routine_actor
 from kubewake.observation import Stub
 
+MINTED_NATS = 1.5
+"""Somebody other than a kubelet had a token made by hand and uses it."""
+
 
 @link_kind(
     LinkInfo(
@@ -57,7 +60,7 @@ class IssuedToken:
                 source=identity_entity(cause.ref.user),
                 target=Entity("credential", session.credential),
                 cause_ref=cause.ref,
-                nats=1.5,
+                nats=MINTED_NATS,
                 tactic="credential-access",
                 seconds=now,
             )

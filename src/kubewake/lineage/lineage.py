@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import StoreError
+from kubewake.lineage.binding import grant_of
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import LINKS, Coverage, Link, LinkKind, Observer, link_number
 from kubewake.lineage.moment import seconds_of
@@ -101,12 +102,13 @@ class Lineage:
             session.burst_seconds = now
         session.last_seconds = now
         session.requests += stub.count
-        routine = habit.count >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
+        routine = is_routine(habit, now)
         habit.count += stub.count
         self.session = session
         self.routine = routine
         if (not routine or not stub.behaviour) and session.kind != "control-plane":
             remember(session, refer(stub, session.number, routine=routine))
+        self.state.habit_seconds = habit.first_seconds
         links: list[Link] = []
         target = (stub.resource, stub.subresource)
         if target in self._targets:
@@ -116,6 +118,7 @@ class Lineage:
             for birth in self._births:
                 links.extend(birth(stub, session, now))
         if stub.reason or stub.values or stub.impersonated:
+            self._note_grant(session, stub, now)
             for use in self._uses:
                 links.extend(use(stub, session, now))
         return links
@@ -174,6 +177,38 @@ class Lineage:
                 habits[kind] = habit
         return habit
 
+    def _note_grant(self, session: Session, stub: Stub, now: float) -> None:
+        """Note since when a binding has allowed this identity anything."""
+        grant = grant_of(stub.reason)
+        self.state.grant_seconds = now
+        if grant is None:
+            return
+        habits = self.sessions.identities[session.user].habits
+        key = f"by {grant[1]}"
+        habit = habits.get(key)
+        if habit is not None:
+            self.state.grant_seconds = habit.first_seconds
+        elif len(habits) < MAX_HABITS:
+            habits[key] = Habit(now)
+
+    def is_habitual(self, user: str, act: str) -> bool:
+        """Whether an identity has done something often before, as told by `learn`."""
+        identity = self.sessions.identities.get(user)
+        habit = identity.habits.get(act) if identity is not None else None
+        return habit is not None and is_routine(habit, self.now)
+
+    def learn(self, user: str, act: str) -> None:
+        """Count something that an identity has done."""
+        identity = self.sessions.identities.get(user)
+        if identity is None:
+            return
+        habit = identity.habits.get(act)
+        if habit is None:
+            if len(identity.habits) >= MAX_HABITS:
+                return
+            habit = identity.habits[act] = Habit(self.now)
+        habit.count += 1
+
     def coverage(self) -> dict[str, Coverage]:
         """For each link, how many requests or sessions could have carried its fields, and how many did."""
         return {name: kind.coverage for name, kind in self.kinds.items()}
@@ -226,6 +261,11 @@ class Lineage:
         self._known.clear()
         self._start, self.now = saved.start, saved.now
         self.session = None
+
+
+def is_routine(habit: Habit, now: float) -> bool:
+    """Whether a habit is old and frequent enough to be nothing new."""
+    return habit.count >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
 
 
 def habit_of(stub: Stub) -> str:

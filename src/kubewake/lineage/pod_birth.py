@@ -11,7 +11,6 @@ from kubewake.lineage.state import State, is_routine_actor
 from kubewake.observation import Stub
 
 STRENGTH = 0.9
-NATS = 1.0
 TEMPLATES = ("deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs", "replicationcontrollers")
 
 
@@ -68,8 +67,6 @@ class PodBirth:
                         source=Entity("pod", f"{session.namespace}/{session.pod}"),
                         target=Entity("identity", session.user),
                         cause_ref=cause.ref,
-                        nats=NATS if cause.certainty == 1.0 else 0.0,
-                        tactic="privilege-escalation",
                         seconds=now,
                     ),
                 )

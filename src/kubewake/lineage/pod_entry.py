@@ -19,8 +19,10 @@ ENTRIES = {
     "ephemeralcontainers": "put a debug container into",
     "proxy": "reached through the API server into",
 }
-SAME_HAND_NATS = 2.0
-"""The pod's identity acts from a place or program that is new since somebody entered the pod."""
+CHANGED_NATS = 2.0
+"""After somebody entered the pod, its identity acts from another address or program than before."""
+FIRST_NATS = 0.4
+"""After somebody entered the pod, its identity is heard of for the first time: it may always have been there."""
 
 
 @link_kind(
@@ -35,7 +37,7 @@ SAME_HAND_NATS = 2.0
     [("pods", subresource) for subresource in ENTRIES],
 )
 class PodEntry:
-    """Pods entered, by namespace and name."""
+    """Pods entered, by namespace and name. One entry yields one thief: the first place where the identity turns up."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
@@ -65,14 +67,18 @@ class PodEntry:
         if not session.pod:
             return ()
         self.coverage.covered += 1
-        return [
-            self._link(cause, session, now, "session")
-            for cause in self._entries.get(f"{session.namespace}/{session.pod}", now)
-            if cause.ref.session != session.number
-        ]
+        links = []
+        for cause in self._entries.get(f"{session.namespace}/{session.pod}", now):
+            if cause.ref.session == session.number or (cause.uses and cause.subject != session.source):
+                continue
+            cause.uses += 1
+            cause.subject = session.source
+            changed = any(other.pod == session.pod for other in self._state.sessions.siblings(session))
+            links.append(self._link(cause, session, now, "session", CHANGED_NATS if changed else FIRST_NATS))
+        return links
 
     @staticmethod
-    def _link(cause: Cause, session: Session, now: float, scope: Scope) -> Link:
+    def _link(cause: Cause, session: Session, now: float, scope: Scope, nats: float = 0.0) -> Link:
         entered = ENTRIES.get(cause.ref.subresource, "entered")
         return Link(
             id="L7",
@@ -84,7 +90,7 @@ class PodEntry:
             source=Entity("pod", f"{session.namespace}/{session.pod}"),
             target=Entity("identity", session.user),
             cause_ref=cause.ref,
-            nats=SAME_HAND_NATS if scope == "session" else 0.0,
+            nats=nats,
             tactic="lateral-movement",
             seconds=now,
         )

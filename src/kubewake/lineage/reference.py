@@ -50,6 +50,8 @@ class EventRef(Struct, frozen=True, array_like=True, gc=False):
     detail: str = ""
     routine: bool = False
     """The identity had done the same kind of thing before, and often, when this request came."""
+    notable: bool = False
+    """It passed singly: a write, a refusal, a sensitive read or something that a rule named."""
 
     @property
     def request(self) -> int:
@@ -85,6 +87,7 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
         stub.impersonated,
         detail_of(stub.values) if stub.values else "",
         routine,
+        not stub.behaviour,
     )
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kubewake.finding import Entity
-from kubewake.lineage.binding import WRITES, grant_of
+from kubewake.lineage.binding import WRITES, grant_of, granting_nats
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
@@ -29,6 +29,7 @@ class RoleUse:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._roles = state.ledger("role", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -41,7 +42,7 @@ class RoleUse:
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
-        """This request, where a freshly edited role allowed it."""
+        """This request, where a freshly edited role allowed it, and the identity never did its like before."""
         if not len(self._roles):
             return ()
         grant = grant_of(stub.reason)
@@ -51,6 +52,8 @@ class RoleUse:
         key = f"Role {stub.namespace}/{name}" if kind == "Role" else f"ClusterRole {name}"
         links = []
         for cause in self._roles.get(key, now):
+            if self._state.habit_seconds < cause.seconds:
+                continue
             if cause.uses >= MAX_USES or stub.key == cause.ref.key:
                 continue
             cause.uses += 1
@@ -66,7 +69,7 @@ class RoleUse:
                     target=Entity("identity", session.user),
                     cause_ref=cause.ref,
                     effect_ref=refer(stub, session.number),
-                    nats=0.5,
+                    nats=granting_nats(cause.ref.user, session.user),
                     tactic="privilege-escalation",
                     seconds=now,
                 ),

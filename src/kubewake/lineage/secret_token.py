@@ -14,9 +14,11 @@ GET_STRENGTH = 0.95
 LIST_STRENGTH = 0.7
 READERS = 8
 """Latest readers remembered for each secret and namespace."""
+WANDERING_SESSIONS = 3
+"""A token that turns up at ever new places by itself (runners, jobs) is linked only to a reader at the same place."""
 SAME_PLACE_NATS = 3.0
 """The token of a secret is used from the very address of somebody else who read the secret."""
-NATS = 1.0
+NATS = 0.4
 
 
 @link_kind(
@@ -64,11 +66,16 @@ class SecretToken:
         secret = f"{session.namespace}/{session.secret}"
         place = self._state.place("secret", secret)
         place.sessions = [*place.sessions, session.number][-READERS:]
+        wanders = len(place.sessions) > WANDERING_SESSIONS
         causes = self._readers.get(secret, now)
         seen = {cause.ref.session for cause in causes}
         for key in (f"{session.namespace}/*", "/*"):
             causes = [*causes, *(cause for cause in self._readers.get(key, now) if cause.ref.session not in seen)]
-        return [self._link(cause, session, now, "session") for cause in causes if cause.ref.session != session.number]
+        return [
+            self._link(cause, session, now, "session")
+            for cause in causes
+            if cause.ref.session != session.number and (not wanders or cause.ref.source == session.source)
+        ]
 
     @staticmethod
     def _link(cause: Cause, session: Session, now: float, scope: Scope) -> Link:
@@ -83,7 +90,7 @@ class SecretToken:
             source=Entity("secret", f"{session.namespace}/{session.secret}"),
             target=identity_entity(session.user),
             cause_ref=cause.ref,
-            nats=SAME_PLACE_NATS if same_place else (NATS if scope == "session" and cause.certainty == 1.0 else 0.0),
+            nats=SAME_PLACE_NATS if same_place else NATS,
             tactic="credential-access",
             seconds=now,
         )

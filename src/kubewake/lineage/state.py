@@ -14,6 +14,44 @@ CHILDREN_A_DAY = 20
 """A session that causes more than this on one day is a hub; lineage does not go through it."""
 DAY_SECONDS = 86_400.0
 ROUTINE_KINDS = frozenset({"control-plane", "cloud"})
+CONTROLLER_CLIENTS = frozenset({"kube-controller-manager", "empty", ""})
+CONTROLLERS = frozenset(
+    {
+        "attachdetach-controller",
+        "certificate-controller",
+        "clusterrole-aggregation-controller",
+        "cronjob-controller",
+        "daemon-set-controller",
+        "deployment-controller",
+        "disruption-controller",
+        "endpoint-controller",
+        "endpointslice-controller",
+        "endpointslicemirroring-controller",
+        "ephemeral-volume-controller",
+        "expand-controller",
+        "generic-garbage-collector",
+        "horizontal-pod-autoscaler",
+        "job-controller",
+        "legacy-service-account-token-cleaner",
+        "namespace-controller",
+        "node-controller",
+        "persistent-volume-binder",
+        "pod-garbage-collector",
+        "pv-protection-controller",
+        "pvc-protection-controller",
+        "replicaset-controller",
+        "replication-controller",
+        "resource-claim-controller",
+        "resourcequota-controller",
+        "root-ca-cert-publisher",
+        "service-account-controller",
+        "statefulset-controller",
+        "ttl-after-finished-controller",
+        "ttl-controller",
+        "validatingadmissionpolicy-status-controller",
+    }
+)
+"""Service accounts of the controllers in kube-controller-manager (upstream names)."""
 NODE_CLIENTS = frozenset({"kubelet", "kube-proxy", "kubeadm", "empty", ""})
 """Programs that use a node's certificate rightfully; an unknown client counts as one of them."""
 
@@ -37,6 +75,10 @@ class State:
         self.places: dict[str, Place] = {}
         self.places_evicted = 0
         self.ledgers: dict[str, Ledger] = {}
+        self.habit_seconds = 0.0
+        """When the identity at hand first did the kind of thing that it does now."""
+        self.grant_seconds = 0.0
+        """When it was first allowed something by the binding at hand."""
 
     def ledger(self, name: str, horizon_seconds: float, capacity: int = 20_000, depth: int = 1) -> Ledger:
         """The ledger of this name, made on first use."""
@@ -99,11 +141,17 @@ def remember(place: Place, session: Session) -> None:
         place.sessions = [*place.sessions, session.number][-MAX_VALUES:]
 
 
+def is_controller(session: Session) -> bool:
+    """Whether the session is a controller of the control plane at work, known by its account and, if any, its client."""
+    prefix, _, name = session.user.rpartition(":")
+    if prefix != "system:serviceaccount:kube-system" or name not in CONTROLLERS:
+        return False
+    return session.client in CONTROLLER_CLIENTS
+
+
 def is_routine_actor(session: Session) -> bool:
     """Whether the session is the machinery itself: control plane, managed service, or a kubelet at its daily work."""
-    if session.kind in ROUTINE_KINDS or (
-        session.user.startswith("system:serviceaccount:kube-system:") and (session.client == "kube-controller-manager")
-    ):
+    if session.kind in ROUTINE_KINDS or is_controller(session):
         return True
     return session.kind == "node" and session.client in NODE_CLIENTS
 
