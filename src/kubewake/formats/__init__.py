@@ -6,5 +6,17 @@ body of any shape, `Decoder` a stream that is cut anywhere.
 
 from kubewake.formats.decoder import BLOCK_BYTES, Decoder, batches, decode, describe, sniff
 from kubewake.formats.format import Format, format_, formats
+from kubewake.formats.heads import head_batches
 
-__all__ = ["BLOCK_BYTES", "Decoder", "Format", "batches", "decode", "describe", "format_", "formats", "sniff"]
+__all__ = [
+    "BLOCK_BYTES",
+    "Decoder",
+    "Format",
+    "batches",
+    "decode",
+    "describe",
+    "format_",
+    "formats",
+    "head_batches",
+    "sniff",
+]

@@ -12,12 +12,12 @@ BLOCK_BYTES = 128 * 1024
 """How much is decoded at once. What is decoded and dropped before the next block stays in the processor's cache:
 blocks of 64 to 256 KiB decode twice as many events a second as blocks of 8 MiB."""
 
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def sniff(data: bytes) -> str | None:
     """The name of the format of the first record of `data` that has one; None when none of the first ten lines has."""
-    for line in data.removeprefix(_BYTE_ORDER_MARK).split(b"\n", 10)[:10]:
+    for line in data.removeprefix(BYTE_ORDER_MARK).split(b"\n", 10)[:10]:
         start = line.find(b"{")
         if start < 0:
             continue
@@ -46,11 +46,11 @@ def batches(
     `hint` is the format of the lines where it is known (`Chunk.format`, `sniff`); lines of other formats among them are
     still read. `cluster` applies to events whose envelope names none.
     """
-    data = data.removeprefix(_BYTE_ORDER_MARK)
+    data = data.removeprefix(BYTE_ORDER_MARK)
     hint = sniff(data) if hint is None else hint
     position, line, length = 0, first_line, len(data)
     while position < length:
-        end = _block_end(data, position, block_bytes)
+        end = block_end(data, position, block_bytes)
         block = data[position:end]
         events = decode_block(block) if hint == NATIVE else None
         if events is not None:
@@ -69,7 +69,8 @@ def batches(
         position = end
 
 
-def _block_end(data: bytes, position: int, block_bytes: int) -> int:
+def block_end(data: bytes, position: int, block_bytes: int) -> int:
+    """Where the block of whole lines that begins at `position` ends."""
     end = data.rfind(b"\n", position, position + block_bytes) + 1
     if end <= 0:
         end = data.find(b"\n", position + block_bytes) + 1

@@ -48,7 +48,7 @@ class Call(Struct, frozen=True):
     verb: str | None
     object_ref: ObjectRef | None
     path: str | None
-    """Path of a non-resource request."""
+    """Path of the URI, without the query, which Google leaves out."""
 
 
 def _group_of(words: list[str]) -> str:
@@ -81,18 +81,21 @@ def read_call(method: str, resource_name: str) -> Call:
     parts = [part for part in resource_name.split("/") if part]
     if len(parts) == 2 and parts[:1] == ["core"] and parts[1] == resource:
         parts = []
-    namespace = name = None
+    namespace = name = path = None
     if len(parts) >= 2 and _is_version(parts[1]):
         group, version = ("" if parts[0] == "core" else parts[0]), parts[1]
-        parts = parts[2:]
-        if len(parts) >= 2 and parts[0] == "namespaces" and (len(parts) > 2 or resource not in ("namespaces", None)):
-            namespace, parts = parts[1], parts[2:]
-        elif parts[:1] == ["namespaces"] and resource == "namespaces" and len(parts) > 1:
-            namespace = parts[1]
-        if parts:
-            resource = resource or parts[0]
-            name = parts[1] if len(parts) > 1 else None
-            subresource = "/".join(parts[2:]) or subresource
+        rest = parts[2:]
+        if rest[:1] == ["namespaces"] and len(rest) > 1:
+            namespace = rest[1]
+            if len(rest) > 2 and resource != "namespaces":
+                rest = rest[2:]
+        if rest:
+            resource = resource or rest[0]
+            name = rest[1] if len(rest) > 1 else None
+            subresource = rest[2] if len(rest) > 2 else subresource
+        if verb == "create" and len(rest) == 2:
+            parts.pop()
+        path = "/".join(("/api" if not group else f"/apis/{group}", version, *parts[2:]))
     return Call(
         verb,
         ObjectRef(
@@ -103,7 +106,7 @@ def read_call(method: str, resource_name: str) -> Call:
             api_version=version,
             subresource=subresource,
         ),
-        None,
+        path,
     )
 
 
@@ -157,7 +160,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
     call = read_call(method, text(payload.get("resourceName")) or "")
     if call.verb is None:
         unknown.append("verb")
-    if call.path is None:
+    if call.path is None or call.object_ref is not None:
         unknown.append("requestURI")
     user, impersonated = _identities(mapping(payload.get("authenticationInfo")))
     if user is None:

@@ -55,7 +55,7 @@ def are_sound(events: Sequence[AuditEvent]) -> bool:
     )
 
 
-def _is_one_value_a_line(data: bytes, values: int) -> bool:
+def is_one_value_a_line(data: bytes, values: int) -> bool:
     """Whether `values` JSON objects in `data` stand one a line.
 
     A raw line break cannot stand inside a JSON string, and `}` LF `{` not inside a value: so it stands only between two
@@ -77,7 +77,7 @@ def decode_block(data: bytes) -> list[AuditEvent] | None:
         events = _decode_lines(data)
     except UNDECODABLE:
         return None
-    return events if events and _is_one_value_a_line(data, len(events)) and are_sound(events) else None
+    return events if events and is_one_value_a_line(data, len(events)) and are_sound(events) else None
 
 
 def decode_list(data: bytes) -> list[AuditEvent] | None:

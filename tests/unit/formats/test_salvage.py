@@ -1,0 +1,61 @@
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubewake.formats.salvage import prune, salvage
+
+NESTED = st.recursive(
+    st.integers() | st.sampled_from(["", '"', "\\", "}", "[{"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["a", '"}', "["]), inner, max_size=3),
+)
+
+
+def clipped(value, levels):
+    if not isinstance(value, dict | list):
+        return value
+    if levels == 0:
+        return None
+    if isinstance(value, dict):
+        return {key: clipped(item, levels - 1) for key, item in value.items()}
+    return [clipped(item, levels - 1) for item in value]
+
+
+@given(NESTED, st.integers(1, 4), st.sampled_from([None, 2]))
+def test_prune_nulls_exactly_what_is_too_deep(value, levels, indent):
+    assert json.loads(prune(json.dumps(value, indent=indent).encode(), levels)) == clipped(value, levels)
+
+
+def test_prune_returns_shallow_data_itself():
+    data = b'{"a":[1,2]}'
+    assert prune(data) is data
+
+
+def test_only_the_leaf_that_cannot_be_decoded_is_lost():
+    record, unknown = salvage(b'{"protoPayload":{"request":{"n":1e400,"m":1},"methodName":"x"},"a":[1]}')
+    assert record == {"protoPayload": {"request": {"m": 1}, "methodName": "x"}, "a": [1]}
+    assert unknown == ("protoPayload.request.n",)
+
+
+@pytest.mark.parametrize(
+    ("escape", "expected"),
+    [
+        (b"\\ud83d\\ude00", "\U0001f600"),
+        (b"\\ud83d", "�"),
+        (b"\\ude00\\ud83d", "��"),
+        (b"\\\\ud83d", "\\ud83d"),
+        (b"\\u0041", "A"),
+    ],
+)
+def test_half_pairs_are_replaced_and_whole_ones_kept(escape, expected):
+    record, _ = salvage(b'{"a":"' + escape + b'"}')
+    assert record == {"a": expected}
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"[1]", b'{"a":1', b"text", b'{"a":1}{"b":2}', b'"{}"', b"[" * 5000 + b"]" * 5000]
+)
+def test_what_has_not_the_outline_of_an_object_is_refused(data):
+    with pytest.raises(ValueError, match=r"."):
+        salvage(data)
