@@ -1,0 +1,80 @@
+"""Filing rules by what their derived fields imply: no event that a field has a value for may be passed over."""
+
+import pytest
+
+from kubewake.event import AuditEvent, ObjectRef, Status
+from kubewake.facts import Facts
+from kubewake.fields import FIELDS
+from kubewake.rules.condition import And, Each, Match, Not, Or
+from kubewake.rules.routing import FREQUENCIES, IMPLIED, Index, required_atoms
+
+REFS = [
+    ObjectRef("pods", "shop", "web"),
+    ObjectRef("pods", "shop", "web", subresource="exec"),
+    ObjectRef("pods", "shop", "web", subresource="attach"),
+    ObjectRef("pods", "shop", "web", subresource="status"),
+    ObjectRef("pods", "shop", "web", subresource="ephemeralcontainers"),
+    ObjectRef("deployments", "shop", "web", api_group="apps"),
+    ObjectRef("cronjobs", "shop", "web", api_group="batch"),
+    ObjectRef("rollouts", "shop", "web", api_group="argoproj.io"),
+    ObjectRef("nodes", None, "node-1", subresource="proxy"),
+    ObjectRef("services", "shop", "web", subresource="proxy"),
+    ObjectRef("roles", "shop", "web", api_group="rbac.authorization.k8s.io"),
+    ObjectRef("clusterrolebindings", None, "web", api_group="rbac.authorization.k8s.io"),
+    ObjectRef("serviceaccounts", "shop", "web", subresource="token"),
+    ObjectRef("serviceaccounts", "shop", "web"),
+    ObjectRef("secrets", "shop", "web"),
+    ObjectRef("persistentvolumes", None, "data"),
+    ObjectRef("events", "shop", "web.1"),
+    ObjectRef("configmaps", "shop", "web"),
+    ObjectRef(),
+]
+BODY = (
+    b'{"kind":"X","type":"Opaque","message":"m","reason":"r","command":["sh"],"rules":[{"verbs":["*"]}],"roleRef":{"kind":"Role",'
+    b'"name":"x"},"subjects":[{"kind":"User","name":"x"}],"spec":{"containers":[{"name":"a"}],"hostPath":{"path":"/"},'
+    b'"local":{"path":"/"},"audiences":["x"],"expirationSeconds":1,"template":{"spec":{"containers":[{"name":"a"}]}}}}'
+)
+URI = "/api/v1/nodes/node-1/proxy/run/shop/web/app?command=id&cmd=id&container=a&stdin=true&tty=true"
+
+
+def applies_to(field: str) -> bool:
+    return (field in IMPLIED or field.partition(".")[0] in IMPLIED) and field not in FREQUENCIES
+
+
+@pytest.mark.parametrize("field", sorted(filter(applies_to, FIELDS)))
+@pytest.mark.parametrize("verb", ["create", "update", "patch", "get"])
+def test_a_field_with_a_value_is_never_passed_over(field: str, verb: str) -> None:
+    index = Index([Match(field, "exists")])
+    valued = 0
+    for ref in REFS:
+        event = AuditEvent(
+            verb=verb, object_ref=ref, request_uri=URI, request_object=BODY, response_object=BODY,  # type: ignore[arg-type]
+            response_status=Status(code=200),
+        )  # fmt: skip
+        facts = Facts(event)
+        if facts.value(field) is not None:
+            valued += 1
+            assert index.candidates(facts) == [0], ref
+    assert valued < len(REFS)
+
+
+def test_what_a_condition_implies() -> None:
+    role, secret = Match("rbac.role_name", "eq", ("x",)), Match("secret.type", "re", ("x",))
+    assert required_atoms(role)["objectRef.resource"] >= {"rolebindings"}
+    assert required_atoms(Each("workload.containers", Match("privileged", "eq", (True,)))) == {
+        "workload.is_write": frozenset({"true"})
+    }
+    assert required_atoms(Or((role, secret)))["objectRef.resource"] >= {"rolebindings", "secrets"}
+    assert required_atoms(And((secret, Match("objectRef.resource", "eq", ("secrets", "pods"))))) == {
+        "objectRef.resource": frozenset({"secrets"})
+    }
+
+
+@pytest.mark.parametrize("tree", [
+    Match("rbac.role_name", "null"),
+    Not(Match("rbac.role_name", "eq", ("x",))),
+    Match("workload.is_write", "exists"),
+    Or((Match("secret.type", "eq", ("x",)), Match("verb", "eq", ("get",)))),
+])  # fmt: skip
+def test_what_implies_nothing(tree: Match | Not | Or) -> None:
+    assert required_atoms(tree) == {}
