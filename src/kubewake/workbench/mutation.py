@@ -113,7 +113,7 @@ def _dump(documents: Sequence[dict[str, Any]]) -> str:
 def survivors(text: str, file: str, rule: str, cases: Sequence[Case], others: Sequence[CompiledFile]) -> list[Survivor]:
     """The deletions that leave every test of the rule passing."""
     alive: list[Survivor] = []
-    known = dict.fromkeys(lists_named(others), ())
+    known: dict[str, tuple[str, ...]] = dict.fromkeys(lists_named(others), ())
     for mutant in mutants(text, file):
         try:
             compiled = compile_text(mutant.text, file)
