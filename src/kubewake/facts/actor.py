@@ -36,10 +36,8 @@ CLOUD = frozenset(
     {
         "aksService",
         "aks-support",
-        "masterclient",
         "hcpService",
         "acsService",
-        "nodeclient",
         "system:cluster-autoscaler",
         "system:clustermetrics",
         "system:gcp-controller-manager",
@@ -56,7 +54,7 @@ CLOUD = frozenset(
 )
 """Usernames of the managed services' own components on AKS and GKE."""
 
-CLOUD_PREFIXES = ("eks:", "aks:", "system:gke-", "system:gcp-", "gke-", "system:managed-")
+CLOUD_PREFIXES = ("eks:", "aks:", "system:gke-", "system:gcp-", "system:managed-")
 CLOUD_SUFFIXES = ("@container-engine-robot.iam.gserviceaccount.com", "@security-center-api.iam.gserviceaccount.com")
 
 ANONYMOUS = frozenset({"", "system:anonymous", "system:unauthenticated"})

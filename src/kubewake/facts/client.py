@@ -22,7 +22,7 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("kubelet", r"kubelet/"),
     ("kube-controller-manager", r"(?:kube-controller-manager|hyperkube|cloud-controller-manager)/"),
     ("kube-scheduler", r"kube-scheduler/"),
-    ("kube-apiserver", r"(?:kube-apiserver|apiserver)/"),
+    ("kube-apiserver", r"kube-apiserver/"),
     ("kube-proxy", r"kube-proxy/"),
     ("kubeadm", r"kubeadm/"),
     ("probe", (r"(?:kube-probe|GoogleHC|ELB-HealthChecker|Blackbox[ -]Exporter|HAProxy|Amazon-Route53|UptimeRobot|"
@@ -41,15 +41,15 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("wget", r"(?:Wget|BusyBox|axel|aria2)"),
     ("powershell", r".*PowerShell"),
     ("python", (r"(?:python|aiohttp|urllib3|httpx|OpenAPI-Generator/.*/python|Swagger-Codegen/.*/python|kr8s|lightkube|"
-               r"kubernetes-asyncio|k8s-sidecar|kopf|ansible|Ansible)")),
+               r"kubernetes-asyncio|pykube|k8s-sidecar|kopf|ansible|Ansible)")),
     ("java", (r"(?:Java/|Java-http-client|okhttp|Apache-HttpClient|fabric8|Jersey|OpenAPI-Generator/.*/java|"
              r"Swagger-Codegen/.*/java|kubernetes-client-java|Kubernetes Java Client|vertx|Vert\.x|jetty)")),
-    ("node", (r"(?:node(?:js)?[/ -]|node$|axios|got[/ ]|undici|OpenAPI-Generator/.*/(?:javascript|typescript)|"
+    ("node", (r"(?:node(?:js)?(?:[/ ]|-fetch|$)|axios|got[/ ]|undici|OpenAPI-Generator/.*/(?:javascript|typescript)|"
              r"kubernetes-client-javascript|superagent|needle)")),
     ("ruby", r"(?:Ruby|rest-client|Faraday|kubeclient)"),
     ("perl", r"(?:libwww-perl|lwp|Mojolicious)"),
     ("php", r"(?:PHP|GuzzleHttp)"),
-    ("rust", r"(?:reqwest|hyper/|rust)"),
+    ("rust", r"(?:reqwest|hyper/|kube-rs|rust)"),
     ("postman", r"(?:PostmanRuntime|insomnia|HTTPie|Hoppscotch)"),
     ("go-http-client", r"Go-http-client/|go-http"),
 )  # fmt: skip

@@ -37,23 +37,40 @@ TEMPLATES = {
 }
 """Where the pod template stands in each kind that makes pods."""
 
+CUSTOM_TEMPLATES = (
+    ("spec", "template"),
+    ("spec", "jobTemplate", "spec", "template"),
+    ("spec", "jobTargetRef", "template"),
+    ("spec", "podTemplate"),
+    ("spec", "workload", "template"),
+)
+"""Where custom resources (rollouts, serverless services, scaled jobs, …) keep a pod template."""
+
+POD_KEYS = frozenset(
+    {"containers", "initContainers", "hostPID", "hostNetwork", "hostIPC", "serviceAccountName", "volumes"}
+)
+"""Keys of a specification that show it to be a pod's."""
+
 WORKLOAD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
 
 SENSITIVE_HOST_PATHS = (
-    "/etc", "/root", "/home", "/proc", "/sys", "/boot", "/dev", "/var/run", "/run", "/var/lib/kubelet",
-    "/var/lib/etcd", "/var/lib/docker", "/var/lib/containerd", "/var/lib/rancher", "/var/log", "/usr", "/bin", "/sbin",
-    "/lib", "/opt/cni", "/etc/kubernetes", "/var/lib/dockershim", "/var/lib/cni", "/var/spool/cron",
-    "/var/snap/microk8s", "/mnt/etc", "/host",
+    "/bin", "/etc", "/home", "/lib", "/lib64", "/opt/cni", "/proc", "/root", "/run/containerd", "/run/crio", "/run/docker",
+    "/run/k3s", "/run/systemd", "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/var/lib/cni",
+    "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/dockershim", "/var/lib/etcd",
+    "/var/lib/kubelet", "/var/lib/rancher", "/var/run/containerd", "/var/run/crio", "/var/run/docker",
+    "/var/snap/microk8s", "/var/spool/cron", "/dev/mem", "/dev/kmem", "/dev/sda", "/dev/nvme0n1", "/dev/vda", "/dev/xvda",
+    "/dev/disk",
 )  # fmt: skip
-"""Directories of a node from which it, its credentials or its other containers can be taken over."""
+"""Directories of a node from which it, its credentials or its other containers can be taken over; so can all that
+contain them.
+"""
 
-HARMLESS_HOST_PATHS = frozenset(
-    {
-        "/etc/localtime", "/etc/timezone", "/etc/machine-id", "/etc/os-release", "/usr/share/zoneinfo", "/dev/shm",  # noqa: S108
-        "/etc/ssl/certs", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
-        "/lib/modules", "/usr/lib/modules", "/run/xtables.lock", "/dev/null", "/sys/fs/bpf", "/etc/resolv.conf",
-        "/etc/hosts", "/etc/passwd.readonly",
-    }
+HARMLESS_HOST_PATHS = (
+    "/etc/ca-certificates", "/etc/hosts", "/etc/localtime", "/etc/machine-id", "/etc/os-release", "/etc/pki/ca-trust",
+    "/etc/pki/tls", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone", "/lib/modules", "/sys/fs/bpf", "/usr/lib/modules",
+    "/usr/lib/os-release", "/usr/local/share/ca-certificates", "/var/lib/docker/containers",
+    "/var/lib/kubelet/device-plugins", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry",
+    "/var/lib/kubelet/pod-resources",
 )  # fmt: skip
 """Paths below those that give nothing away and that ordinary agents mount."""
 
@@ -64,11 +81,12 @@ RUNTIME_SOCKETS = (
 
 DANGEROUS_CAPABILITIES = frozenset(
     {
-        "ALL", "AUDIT_CONTROL", "BPF", "CHECKPOINT_RESTORE", "DAC_OVERRIDE", "DAC_READ_SEARCH", "MAC_ADMIN",
-        "MAC_OVERRIDE", "MKNOD", "NET_ADMIN", "NET_RAW", "PERFMON", "SETFCAP", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE",
-        "SYS_PTRACE", "SYS_RAWIO", "SYS_TIME", "SYSLOG", "SYS_CHROOT", "LINUX_IMMUTABLE",
+        "ALL", "AUDIT_CONTROL", "BPF", "CHECKPOINT_RESTORE", "DAC_OVERRIDE", "DAC_READ_SEARCH", "LINUX_IMMUTABLE",
+        "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE",
+        "SYS_RAWIO", "SYS_TIME", "SYSLOG",
     }
 )  # fmt: skip
+"""Capabilities that lead out of a container or into others; those that runtimes grant anyway are left out."""
 
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master",
                         "node-role.kubernetes.io/etcd", "node-role.kubernetes.io/controlplane")  # fmt: skip
@@ -87,10 +105,8 @@ def _template(facts: Facts) -> dict[str, Any] | None:
     if steps is None:
         if is_builtin(facts.api_group):
             return None
-        found = dig(written, "spec", "template")
-        if not isinstance(dig(found, "spec", "containers"), list):
-            return None
-        return mapping(found)
+        candidates = (mapping(dig(written, *path)) for path in CUSTOM_TEMPLATES)
+        return next((found for found in candidates if not POD_KEYS.isdisjoint(mapping(found.get("spec")))), None)
     if steps == ():
         return written
     return mapping(dig(written, *steps))
@@ -237,14 +253,18 @@ def host_path_writable(facts: Facts) -> bool | None:
     )
 
 
+def _is_below(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(f"{directory}/")
+
+
 def is_sensitive_path(path: str) -> bool:
     """Whether a mount of this path of a node gives away the node, its credentials or its other containers."""
     normal = normal_path(path)
-    if normal == "/" or normal.endswith(RUNTIME_SOCKETS):
+    if normal in ("/", "/run", "/var/run", "/dev") or normal.endswith(RUNTIME_SOCKETS):
         return True
-    if normal in HARMLESS_HOST_PATHS:
+    if any(_is_below(normal, harmless) for harmless in HARMLESS_HOST_PATHS):
         return False
-    return any(normal == directory or normal.startswith(f"{directory}/") for directory in SENSITIVE_HOST_PATHS)
+    return any(_is_below(normal, directory) or _is_below(directory, normal) for directory in SENSITIVE_HOST_PATHS)
 
 
 @field("workload.sensitive_host_paths", "list", "Those of the mounted paths from which the node, its credentials or "

@@ -64,3 +64,18 @@ def test_user_agent_lists_count_as_attack_tools(make):
 def test_scripts(make):
     assert make(userAgent="curl/8").value("client.is_script") is True
     assert make().value("client.is_script") is False
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "family"),
+    [
+        ("node-problem-detector/v0.8.19 (linux/amd64) kubernetes/$Format", "client-go"),
+        ("hydra-maester/v0.0.35 (linux/amd64) kubernetes/$Format", "client-go"),
+        ("apiserver/v0.0.0 (linux/amd64) kubernetes/$Format", "client-go"),
+        ("kalibrate/v1 (linux/amd64) kubernetes/$Format", "client-go"),
+        ("kube-rs/0.91", "rust"),
+        ("node", "node"),
+    ],
+)
+def test_names_that_only_resemble(make, user_agent, family):
+    assert make(userAgent=user_agent).client_family == family

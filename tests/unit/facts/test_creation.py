@@ -17,7 +17,9 @@ def facts(verb: str, ref: ObjectRef, code: int) -> Facts:
 @pytest.mark.parametrize("verb", ["create", "update", "patch"])
 def test_workload_writes(resource: str, verb: str) -> None:
     assert facts(verb, ObjectRef(resource, "shop", "web"), 200).value("workload.is_write") is True
-    assert facts(verb, ObjectRef(resource, "shop", "web", subresource="status"), 200).value("workload.is_write") is False
+    assert (
+        facts(verb, ObjectRef(resource, "shop", "web", subresource="status"), 200).value("workload.is_write") is False
+    )
 
 
 @pytest.mark.parametrize(("verb", "ref", "write"), [

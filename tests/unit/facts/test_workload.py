@@ -64,6 +64,12 @@ TEMPLATES = [
     ("jobs", "batch", "Job", {"spec": {"template": {"spec": RISKY}}}),
     ("cronjobs", "batch", "CronJob", {"spec": {"jobTemplate": {"spec": {"template": {"spec": RISKY}}}}}),
     ("podtemplates", "", "PodTemplate", {"template": {"spec": RISKY}}),
+    (
+        "scaledjobs",
+        "keda.sh",
+        "ScaledJob",
+        {"kind": "ScaledJob", "spec": {"jobTargetRef": {"template": {"spec": RISKY}}}},
+    ),
     ("rollouts", "argoproj.io", "Rollout", {"kind": "Rollout", "spec": {"template": {"spec": RISKY}}}),
 ]
 
@@ -156,6 +162,13 @@ def test_json_patch_alone(write):
     assert facts.value("patch.type") == "json"
 
 
+def test_custom_resources_without_a_pod(write):
+    assert (
+        write("widgets", {"spec": {"template": {"spec": {"size": 3}}}}, group="example.com").value("workload.kind")
+        is None
+    )
+
+
 def test_patch_tells_only_what_it_sets(write):
     after = {"kind": "Deployment", "spec": {"template": {"spec": RISKY}}}
     body = {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "app:2"}]}}}}
@@ -242,15 +255,23 @@ def test_control_plane(write, spec, tolerates, pinned):
 
 
 @pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/", True), ("/etc/kubernetes/pki", True), ("/etc/localtime", False), ("//etc//", True), ("/data/../etc", True),
-        ("/run/containerd/containerd.sock", True), ("/custom/crio.sock", True), ("/data", False), ("/var/log", True),
-        ("/var/lib/kubelet/pods", True), ("/lib/modules", False), ("/proc", True), ("/etcetera", False), ("", True),
-    ],
+    "path",
+    ["/", "", "/etc", "/etc/kubernetes/pki", "//etc//", "/data/../etc", "/run/containerd/containerd.sock", "/custom/crio.sock",
+     "/proc", "/var", "/var/lib", "/var/lib/kubelet", "/var/lib/kubelet/pods", "/var/run", "/run", "/dev", "/dev/sda",
+     "/root/.ssh", "/home/admin", "/usr", "/opt", "/sys", "/sys/fs/cgroup", "/var/run/docker.sock"],
 )  # fmt: skip
-def test_sensitive_paths(path, expected):
-    assert is_sensitive_path(path) is expected
+def test_sensitive_paths(path):
+    assert is_sensitive_path(path) is True
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/data", "/etcetera", "/etc/localtime", "/etc/ssl/certs", "/lib/modules", "/usr/lib/modules/6.1", "/var/log", "/var/log/pods",
+     "/var/lib/docker/containers", "/var/lib/kubelet/plugins/x.example", "/dev/fuse", "/run/xtables.lock", "/var/run/cilium",
+     "/sys/fs/bpf", "/mnt/disks", "/var/lib/postgres", "/opt/app"],
+)  # fmt: skip
+def test_paths_that_agents_mount(path):
+    assert is_sensitive_path(path) is False
 
 
 def test_normal_paths():
