@@ -122,6 +122,11 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
         f"{len(quiet)} quieter ones are kept for those who hunt and audit: "
         + ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
         + ".",
+        *(
+            [f"{service.failed_bodies} batches could not be judged: see standard error."]
+            if service.failed_bodies
+            else []
+        ),
         *([f"{len(incidents)} incidents join them into the stories of attacks."] if incidents else []),
         "",
         "What to try next",

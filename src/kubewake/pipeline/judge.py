@@ -25,6 +25,8 @@ _GROUP_BODIES = 8
 _IDLE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _MALFORMED_LOGGED = 5
+_FAILURES_LOGGED = 3
+_FAILURE_LOG_SECONDS = 60.0
 
 
 class Progress(Struct):
@@ -72,6 +74,9 @@ class Judge:
         self._pending: dict[str, Tellable] = {}
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.progress = Progress()
+        self.failed_bodies = 0
+        """Bodies that the engine could not judge, since the start."""
+        self._failure_logged_at = 0.0
         self._reader, self._fold = self._engine()
         self._restore()
         summary = self._fold.input()
@@ -197,7 +202,7 @@ class Judge:
             found = self._fold.advance(flush=True)
         except Exception as error:  # noqa: BLE001  # one body must not stop the others; it is kept, counted and told
             reason = f"{type(error).__name__}: {error}"
-            self._log.exception("a body could not be judged; the spool's table `rejected` keeps it", file=stored.file)
+            self._tell_of_failure(stored, reason)
             metrics.dropped.labels("engine_error").inc()
             self._until_stored(lambda: self._spool.reject(stored, reason))
             return
@@ -216,6 +221,19 @@ class Judge:
         metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
         metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
         self._counted = (duplicates, late)
+
+    def _tell_of_failure(self, stored: Stored, reason: str) -> None:
+        """Log it: in full at first, then once in a while, as the same fault can meet every body."""
+        self.failed_bodies += 1
+        now = self._clock()
+        if self.failed_bodies <= _FAILURES_LOGGED or now - self._failure_logged_at > _FAILURE_LOG_SECONDS:
+            self._failure_logged_at = now
+            self._log.exception(
+                "a body could not be judged; the spool's table `rejected` keeps it",
+                file=stored.file,
+                reason=reason,
+                so_far=self.failed_bodies,
+            )
 
     def _tell(self) -> None:
         if self._pending:

@@ -237,6 +237,11 @@ class Service:
         self.metrics.deliveries.labels(sink, outcome).inc(number)
 
     @property
+    def failed_bodies(self) -> int:
+        """Bodies that the engine could not judge."""
+        return self._judge.failed_bodies
+
+    @property
     def health(self) -> str:
         """Why it cannot go on at all; empty while it can."""
         return self._judge.progress.failure if not self._judge.is_alive else ""

@@ -1,0 +1,255 @@
+import json
+import threading
+import time
+
+import pytest
+
+from kubewake.engine import Reader
+from kubewake.errors import StoreError
+from kubewake.finding import Notice
+from kubewake.metrics import Metrics
+from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.following import Following
+from kubewake.pipeline.judge import Judge
+from kubewake.pipeline.ledger import Ledger
+from kubewake.sinks.change import Filter
+from kubewake.sinks.jsonl import JsonLines
+from kubewake.sources.follow import Follower
+from kubewake.store.spool import Spool
+from kubewake.store.state import State
+from tests.e2e.server import exec_event
+
+RULE = """
+title: Shell
+id: 7f0c6d8e-9d7b-4a58-b1a4-0a5ad7f4a001
+name: shell
+status: test
+description: A shell.
+author: test
+date: 2026-01-01
+logsource: {product: kubernetes, service: audit}
+detection:
+  selection: {objectRef.subresource: exec}
+  condition: selection
+falsepositives: [none]
+level: high
+tags: [attack.execution, attack.t1609]
+kubewake:
+  covers: [pod-exec]
+  confidence: high
+  audience: everyone
+  needs: Metadata
+  story: "{actor} opened a shell."
+  remediation: ["ask {actor}"]
+"""
+
+
+class Room:
+    """A judge with its spool, state and one sink, on disk, that can be left and entered again."""
+
+    def __init__(self, folder, **options):
+        self.folder = folder
+        rules = folder / "rules" / "execution"
+        rules.mkdir(parents=True, exist_ok=True)
+        (rules / "shell.yml").write_text(RULE)
+        self.metrics = Metrics("test")
+        self.state = State(folder / "state.db")
+        self.spool = Spool(folder / "spool.db", 10**8)
+        self.sink = JsonLines(folder / "out.jsonl", Filter(growth=True))
+        self.told = 0
+        self.ledger = Ledger(self.state, [self.sink], self.metrics, self._told)
+        self.judge = Judge(
+            self.spool, self.state, Knowledge(rule_paths=(folder / "rules",), builtin=False), self.ledger, self.metrics,
+            **{"lateness_seconds": 30, "snapshot_seconds": 1000.0, "spool_max_bytes": 10**8, **options},
+        )  # fmt: skip
+
+    def _told(self):
+        self.told += 1
+
+    def add(self, *events):
+        body = json.dumps({"kind": "EventList", "items": list(events)}).encode()
+        self.spool.append("webhook", "prod", body, file="webhook:prod").result(5)
+
+    def step(self):
+        assert self.judge._step()
+
+    def messages(self):
+        return [json.loads(message.body) for message in self.state.due("jsonl", time.time(), 1000)]
+
+    def value(self, name, **labels):
+        return self.metrics.registry.get_sample_value(name, labels)
+
+    def leave(self):
+        """As kill -9 does: nothing is saved."""
+        self.spool.close()
+        self.state.close()
+        self.sink.close()
+
+
+@pytest.fixture
+def enter(tmp_path):
+    rooms = []
+
+    def make(**options):
+        rooms.append(Room(tmp_path, **options))
+        return rooms[-1]
+
+    yield make
+    rooms[-1].leave()
+
+
+def test_findings_are_recorded_with_their_messages(enter):
+    room = enter()
+    room.add(exec_event(1), exec_event(2, "bob"), 5)
+    room.step()
+    assert [(m["rule"], m["actor"]["name"], m["count"]) for m in room.messages()] == [
+        ("shell", "alice", 1),
+        ("shell", "bob", 1),
+    ]
+    assert {item.kind for item in room.state.all_items("finding")} == {"finding"}
+    assert room.value("kubewake_findings_total", rule="shell", severity="high") == 2
+    assert room.value("kubewake_events_dropped_total", reason="malformed") == 1
+    assert room.value("kubewake_events_total", source="webhook", stage="judged") == 2
+
+
+def test_after_a_crash_nothing_is_told_twice_and_growth_goes_on(enter):
+    room = enter()
+    room.add(exec_event(1))
+    room.step()
+    room.judge.save()
+    room.add(exec_event(2))
+    room.add(exec_event(3, "bob"))
+    room.step()
+    before = room.messages()
+    assert [message["type"] for message in before] == ["finding"] * 3
+    room.leave()
+    room = enter()
+    assert room.spool.read(0, 99)[0].sequence > 1  # what the snapshot covers was released
+    room.step()
+    assert room.messages() == before
+    room.add(exec_event(4))
+    room.add(exec_event(1), exec_event(2))
+    room.step()
+    added = room.messages()[len(before) :]
+    assert [message["audit_ids_added"] for message in added] == [[exec_event(4)["auditID"]]]
+    assert added[0]["count"] == 3
+    assert room.value("kubewake_events_dropped_total", reason="duplicate") == 2
+
+
+def test_a_body_that_breaks_the_engine_is_kept_and_the_rest_judged(enter, monkeypatch, capsys):
+    room = enter()
+    read = Reader.read
+
+    def broken(self, batches):
+        found = list(batches)
+        if found[0].events[0].user.username == "breaker":
+            raise ZeroDivisionError("boom")
+        return read(self, found)
+
+    monkeypatch.setattr(Reader, "read", broken)
+    room.add(exec_event(1, "breaker"))
+    room.add(exec_event(2))
+    room.step()
+    assert [message["actor"]["name"] for message in room.messages()] == ["alice"]
+    assert room.value("kubewake_events_dropped_total", reason="engine_error") == 1
+    assert room.spool._reader.execute("SELECT reason FROM rejected").fetchall() == [("ZeroDivisionError: boom",)]
+
+
+def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):
+    room = enter()
+    room.add(exec_event(1))
+    room.step()
+    room.judge.save()
+    room.state.save("engine", b"from another version", {"spool": b"1"}, 0.0)
+    room.leave()
+    room = enter()
+    room.add(exec_event(2))
+    room.step()
+    assert [message["type"] for message in room.messages()][-2:] == ["notice", "finding"]
+
+
+def test_a_full_disk_makes_judging_wait_and_loses_nothing(enter, monkeypatch):
+    room = enter()
+    record = room.state.record
+    failures = [StoreError("disk full")] * 2
+
+    def failing(items, messages):
+        if failures:
+            raise failures.pop()
+        record(items, messages)
+
+    monkeypatch.setattr(room.state, "record", failing)
+    monkeypatch.setattr("kubewake.pipeline.judge._RETRY_SECONDS", 0.01)
+    room.add(exec_event(1))
+    room.step()
+    assert len(room.messages()) == 1
+    assert room.judge.progress.failure == ""
+
+
+def test_run_saves_at_the_end_and_reports_lag(enter):
+    room = enter()
+    room.add(*[exec_event(n) for n in range(50)])
+    room.judge.start()
+    room.judge.wake()
+    room.judge.stop(10)
+    assert room.state.snapshot("engine").cursors == {"spool": b"1"}
+    assert room.judge.lag_seconds == 0.0
+    assert not room.judge.is_alive
+
+
+def test_snapshots_come_by_time(enter):
+    room = enter(snapshot_seconds=0.0001)
+    room.add(exec_event(1))
+    time.sleep(0.001)
+    room.step()
+    assert room.state.snapshot("engine") is not None
+
+
+def test_wrong_rules_at_reload_keep_the_old_ones(enter):
+    room = enter()
+    (room.folder / "rules" / "execution" / "shell.yml").write_text("title: broken\n")
+    room.judge.reload()
+    room.add(exec_event(1))
+    room.step()
+    assert len(room.messages()) == 1
+    (room.folder / "rules" / "execution" / "shell.yml").write_text(RULE)
+
+
+def test_notices_are_told_once(enter):
+    room = enter()
+    notice = Notice("n-1", "2026-01-01T00:00:00.000000Z", "Gap", "why")
+    assert room.ledger.record([notice]) == 1
+    assert room.ledger.record([notice]) == 0
+    room.leave()
+    room = enter()
+    assert room.ledger.record([notice]) == 0
+
+
+def test_following_moves_lines_into_the_spool_and_waits_for_the_engine(tmp_path, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.following._AHEAD_PIECES", 1)
+    monkeypatch.setattr("kubewake.sources.follow.CHUNK_BYTES", 4096)
+    log = tmp_path / "audit.log"
+    log.write_text("".join(json.dumps(exec_event(n)) + "\n" for n in range(20)))
+    spool = Spool(tmp_path / "spool.db", 10**8)
+    judged = 0
+    following = Following(
+        Follower([str(log)]), spool, Metrics("test"), cluster="edge", poll_seconds=0.05, judged=lambda: judged
+    )
+    following.start()
+    lines = []
+    deadline = time.monotonic() + 20
+    while len(lines) < 21 and time.monotonic() < deadline:
+        bodies = spool.read(judged, 99)
+        assert len(bodies) <= 1
+        for stored in bodies:
+            lines += stored.body.splitlines()
+            assert (stored.source, stored.cluster, stored.file) == ("follow", "edge", str(log))
+            judged = stored.sequence
+        if len(lines) == 20:
+            with log.open("a") as file:
+                file.write(json.dumps(exec_event(20)) + "\n")
+        threading.Event().wait(0.01)
+    following.stop()
+    assert [json.loads(line)["auditID"] for line in lines[:21]] == [exec_event(n)["auditID"] for n in range(21)]
+    assert following.failure == ""
+    spool.close()
