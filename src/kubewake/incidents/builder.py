@@ -48,6 +48,7 @@ ANCHOR_NATS = 1.5
 """In a session of the house, a story gathers around evidence this strong; weaker counts only near it."""
 MAX_ASIDE = 16
 READS = frozenset({"get", "list", "watch"})
+MOMENT_SECONDS = 0.001
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
 BLIND_NEARBY_SECONDS = 30.0
@@ -213,7 +214,10 @@ class IncidentBuilder:
             campaign = self._begin(session, ref, now)
         elif not campaign.opened_time and not self._is_visited(campaign):
             campaign.forget_before(now - (WINDOW_SECONDS if session.specific else BLIND_WINDOW_SECONDS))
-        campaign.members[session.number].confirmed = True
+        if nats >= SUSPICIOUS_NATS:
+            campaign.members[session.number].confirmed = True
+        if not anchors and not whole and campaign.has_piece(piece):
+            return
         added = self._take(campaign, piece, ref)
         if anchors:
             campaign.touch(now, ref.last_time)
@@ -348,7 +352,10 @@ class IncidentBuilder:
         if not self._carries(upper, link):
             return
         if lower is not None:
-            if lower.root == effect.number and link.strength >= MERGING_STRENGTH:
+            exact = link.strength >= CONFIRMING_STRENGTH
+            if lower.root == effect.number and (
+                exact or (link.scope == "session" and link.strength >= MERGING_STRENGTH)
+            ):
                 self._merge(upper, lower, link, above)
             return
         if link.scope == "request":
@@ -478,6 +485,8 @@ class IncidentBuilder:
             return campaign
         del self._active[session.number]
         self._lineage.sessions.held.discard(session.number)
+        if campaign.opened_time:
+            session.told_seconds = max(session.told_seconds, campaign.last_seconds + MOMENT_SECONDS)
         if not any(self._active.get(number) == campaign.id for number in campaign.members):
             campaign.closed = True
             campaign.version += 1
@@ -518,7 +527,7 @@ class IncidentBuilder:
             return
         for ref in session.recent:
             if member.whole:
-                if seconds_of(ref.last_time) >= session.burst_seconds:
+                if seconds_of(ref.last_time) >= max(session.burst_seconds, session.told_seconds):
                     campaign.add_event(ref)
             elif is_telling(ref) and self._is_near(campaign, session, seconds_of(ref.time)):
                 campaign.add_context(ref, NEARBY_TEXT, "")

@@ -112,6 +112,10 @@ class Campaign(Struct, kw_only=True):
             self.context[request] = StoryEvent(ref, why, link, [])
             self.version += 1
 
+    def has_piece(self, piece: Piece) -> bool:
+        """Whether the same detector has spoken of the same session already."""
+        return any((held.detector, held.session) == (piece.detector, piece.session) for held in self.pieces)
+
     def add_piece(self, piece: Piece) -> bool:
         """Take in evidence; a repeat of a rule by the same session never adds."""
         for index, held in enumerate(self.pieces):

@@ -76,7 +76,10 @@ class BindingUse:
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
-        """This request, where a fresh binding allowed it, to someone whom it never allowed anything before."""
+        """This request, where a fresh binding allowed it, to someone new to it and to the deed.
+
+        A new grant may come to answer for what an older one allowed before; that is no effect of it.
+        """
         if not len(self._bindings):
             return ()
         grant = grant_of(stub.reason)
@@ -86,7 +89,7 @@ class BindingUse:
         name = key.partition(" ")[2]
         links = []
         for cause in self._bindings.get(key, now):
-            if self._state.grant_seconds < cause.seconds:
+            if self._state.grant_seconds < cause.seconds or self._state.habit_seconds < cause.seconds:
                 continue
             if cause.uses >= MAX_USES or (stub.resource, stub.key) == (cause.ref.resource, cause.ref.key):
                 continue

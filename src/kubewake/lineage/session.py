@@ -25,8 +25,8 @@ YOUNG_REQUESTS = 400
 YOUNG_SECONDS = 3600.0
 WARM_UP_SECONDS = 300.0
 """Sessions seen in the first minutes of a stream may have been there long before it."""
-BURST_GAP_SECONDS = 1800.0
-"""Half an hour of silence ends a burst; a later request of the same session begins a new one."""
+BURST_GAP_SECONDS = 600.0
+"""Ten minutes of silence end a burst; a later request of the same session begins a new one."""
 ANONYMOUS = frozenset({"", "system:anonymous", "system:unauthenticated"})
 
 
@@ -63,6 +63,8 @@ class Session(Struct, kw_only=True):
     """Born after the stream had warmed up: it was not there before."""
     renewed: bool = False
     """An older session of the same pod or place, only with a fresh credential: tokens rotate every hour."""
+    told_seconds: float = 0.0
+    """Until when its requests belong to a story that has ended."""
     recent: list[EventRef] = []
     children: int = 0
     children_day: int = 0

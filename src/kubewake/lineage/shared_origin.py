@@ -11,6 +11,7 @@ from kubewake.lineage.state import State, is_routine_actor
 from kubewake.observation import Stub
 
 STRENGTH = 0.3
+PAUSE_SECONDS = 60.0
 
 
 @link_kind(
@@ -58,5 +59,10 @@ class SharedOrigin:
                 seconds=now,
             )
             for cause in causes
-            if cause.ref.user != session.user
+            if cause.ref.user != session.user and self._is_fresh(cause.ref.session, now)
         ]
+
+    def _is_fresh(self, number: int, now: float) -> bool:
+        """Whether the earlier session was active just now: one hand that changes names does not pause long."""
+        earlier = self._state.sessions.get(number)
+        return earlier is not None and now - earlier.last_seconds <= PAUSE_SECONDS
