@@ -1,0 +1,164 @@
+"""Signs that the audit stream itself was tampered with: silence, less detail than before, reused ids."""
+
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger, moment
+from kubewake.finding import Attack, Severity
+from kubewake.observation import Stub
+from kubewake.rules.model import RuleInfo
+
+MAX_LEVELS = 50_000
+MAX_IDS = 50_000
+LEARNING_EVENTS = 2_000
+LEARNING_SECONDS = 900.0
+"""Events and time that must pass before silence means something."""
+GAP_SECONDS = 180.0
+GAP_FACTOR = 10.0
+"""A silence is a gap when it is this long, and this many times longer than any before it."""
+LEVEL_REQUESTS = 20
+"""Requests of one behaviour that must be logged with bodies before a log without them is a downgrade."""
+REPORT_SECONDS = 3600.0
+DOWNGRADES = 3
+"""Behaviours that must lose detail within REPORT_SECONDS: one alone may be a policy with odd rules."""
+
+RANK = {"Metadata": 1, "Request": 2, "RequestResponse": 3}
+
+GAP = RuleInfo(
+    id="audit-stream-gap",
+    title="Audit stream lost integrity",
+    level="high",
+    description="The audit stream of a cluster falls silent for far longer than ever before; requests that were logged "
+    "with their content are logged without it; or one client-chosen Audit-ID names different requests (medium: that is "
+    "how an intruder makes a careless evaluation drop events as duplicates). Truncated events have a rule of their own.",
+    attack=Attack(["defense-evasion"], ["T1562.008"]),
+    falsepositives=(
+        "A planned restart or a new audit policy of the API server.",
+        "An outage of the log shipper.",
+        "Clients behind a proxy that sets one Audit-ID for everything.",
+    ),
+    references=(
+        "https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/",
+        "https://attack.mitre.org/techniques/T1562/008/",
+    ),
+    covers=("audit-stream-gap", "control-plane-logging-disabled"),
+    confidence="medium",
+    group_by=("gap.kind",),
+    story="The record of what happens in this cluster is no longer complete: {gap.text}. An intruder who can reach the "
+    "control plane switches the record off first; what was done meanwhile is not seen here.",
+    remediation=(
+        "Look at the API server: was it restarted, with other audit flags or another policy file?",
+        "apiserver_audit_error_total and apiserver_audit_event_total   # metrics that show lost events",
+        "Compare with another record of the time (cloud log, network flow, node log)",
+        "Restore the audit policy from source control and restrict who may log in to control-plane nodes",
+    ),
+    kind="detector",
+    tactic="defense-evasion",
+)
+
+
+class Level(Struct, array_like=True):
+    """How much of a behaviour was logged: the highest rank, and how many requests at it."""
+
+    rank: int
+    requests: int
+
+
+class Clock(Struct, array_like=True):
+    """The rhythm of the stream: first and latest event time, events, longest silence so far (seconds)."""
+
+    first: float = 0.0
+    latest: float = 0.0
+    events: int = 0
+    silence: float = 0.0
+
+
+class _Saved(Struct):
+    clock: Clock
+    levels: list[tuple[tuple[str, str, str, str, str], Level]]
+    ids: list[tuple[str, int]]
+    downgrades: list[float]
+
+
+@detector(GAP)
+class AuditGap:
+    """Keeps the rhythm and the detail of the stream."""
+
+    def __init__(self) -> None:
+        self._clock = Clock()
+        self._levels: Ledger[tuple[str, str, str, str, str], Level] = Ledger(MAX_LEVELS)
+        self._ids: Ledger[str, int] = Ledger(MAX_IDS)
+        self._downgrades: list[float] = []
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the stub's time, level and Audit-ID."""
+        now = moment(stub.time)
+        yield from self._listen(stub, now)
+        yield from self._weigh(stub, now)
+        if stub.count == 1 and stub.audit_id and stub.stage != "RequestReceived":
+            yield from self._identify(stub)
+
+    def _listen(self, stub: Stub, now: float) -> Iterator[Detection]:
+        clock = self._clock
+        if not clock.events:
+            clock.first = clock.latest = now
+        silence = now - clock.latest
+        learnt = clock.events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
+        if learnt and silence >= GAP_SECONDS and silence >= GAP_FACTOR * clock.silence:
+            yield _detection(stub, "silence", f"nothing was recorded for {silence / 60:.0f} minutes before {stub.time}")
+        elif silence > clock.silence:
+            clock.silence = silence
+        clock.events += stub.count
+        clock.latest = max(clock.latest, now, moment(stub.last_time) if stub.last_time else now)
+
+    def _weigh(self, stub: Stub, now: float) -> Iterator[Detection]:
+        rank = RANK.get(stub.level, 0)
+        if not rank or not stub.resource or stub.outcome != "allowed":
+            return
+        key = (stub.user, stub.verb, stub.api_group, f"{stub.resource}/{stub.subresource}", stub.namespace)
+        level = self._levels.get(key)
+        if level is None or rank > level.rank:
+            self._levels.put(key, Level(rank, stub.count))
+            return
+        if rank == level.rank:
+            level.requests += stub.count
+            return
+        if level.requests < LEVEL_REQUESTS:
+            self._levels.put(key, Level(rank, stub.count))
+            return
+        self._levels.put(key, Level(rank, stub.count))
+        self._downgrades = [time for time in self._downgrades if now - time < REPORT_SECONDS]
+        self._downgrades.append(now)
+        if len(self._downgrades) >= DOWNGRADES:
+            what = f"{stub.verb} of {stub.resource}"
+            yield _detection(stub, "level", f"requests such as {what} are recorded without the content they had before")
+
+    def _identify(self, stub: Stub) -> Iterator[Detection]:
+        request = stub.key >> 2
+        known = self._ids.get(stub.audit_id)
+        if known is None:
+            self._ids.put(stub.audit_id, request)
+        elif known != request:
+            self._ids.put(stub.audit_id, request)
+            text = f"{stub.user or 'an unauthenticated caller'} gave several requests the same id"
+            yield _detection(stub, "id", text, "medium")
+
+    def snapshot(self) -> bytes:
+        """All state."""
+        saved = _Saved(self._clock, self._levels.items(), self._ids.items(), self._downgrades)
+        return msgspec.msgpack.encode(saved)
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._clock = saved.clock
+        self._levels.fill(list(saved.levels))
+        self._ids.fill(list(saved.ids))
+        self._downgrades = saved.downgrades
+
+
+def _detection(stub: Stub, kind: str, text: str, severity: Severity | None = None) -> Detection:
+    return Detection(rule=GAP.id, stub=stub, values={"gap.kind": kind, "gap.text": text}, severity=severity)

@@ -1,0 +1,184 @@
+"""Several rules against one identity or credential, over tactics: within a day, or spread over days."""
+
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger, moment
+from kubewake.finding import Attack
+from kubewake.observation import Evidence, Stub, evidence_of
+from kubewake.rules.model import NATS, RuleInfo
+
+MAX_ENTITIES = 20_000
+MAX_STEPS = 24
+"""Steps kept per identity: the best one of each rule."""
+MIN_TACTICS = 3
+DAY_SECONDS = 86_400.0
+SEQUENCE_BAR = 10.0
+"""Nats, best step of each tactic summed, within a day: two rules of level high and one of level medium."""
+SLOW_BAR = 7.0
+"""The same over days, after decay."""
+SLOW_GAP_SECONDS = 3600.0
+SLOW_SPAN_SECONDS = DAY_SECONDS
+HALF_LIFE_SECONDS = 72 * 3600.0
+HORIZON_SECONDS = 14 * DAY_SECONDS
+
+SEQUENCE = RuleInfo(
+    id="attack-sequence-compromised-cluster",
+    title="Several stages of an attack by one identity",
+    level="critical",
+    description="Within 24 hours, rules of at least three ATT&CK tactics reported one identity (its user and credential), "
+    "and together they weigh as much as two of level high and one of level medium. Repeats of a rule do not add.",
+    attack=Attack(["initial-access", "execution", "credential-access", "privilege-escalation"], ["T1078"]),
+    falsepositives=("An engineer who handles an incident with an administrator's rights.",),
+    references=("https://attack.mitre.org/matrices/enterprise/containers/",),
+    covers=("attack-sequence-compromised-cluster",),
+    confidence="medium",
+    group_by=("sequence.identity",),
+    window_seconds=86_400,
+    story="{sequence.identity} went through several stages of an attack within a day: {sequence.steps}. One of them may "
+    "have an innocent reason; together they look like a break-in.",
+    remediation=(
+        "Disable the credential of {sequence.identity} now; ask its owner by another channel",
+        "Read the findings of this identity in order, starting with the earliest",
+        "kubectl auth can-i --list --as {sequence.identity}   # what else was within reach",
+        "Look for what stays behind: bindings, service accounts, tokens, workloads made since the first step",
+    ),
+    always=True,
+    kind="detector",
+    tactic="privilege-escalation",
+)
+
+SLOW = RuleInfo(
+    id="low-and-slow-campaign",
+    title="Attack spread over days",
+    level="critical",
+    description="Rules of at least three ATT&CK tactics reported one identity over more than a day, with an hour or more "
+    "between steps, so that no single day looks bad. Older steps weigh less (half-life 72 hours, horizon 14 days).",
+    attack=Attack(["persistence", "credential-access", "privilege-escalation"], ["T1078"]),
+    falsepositives=("An administrator whose everyday work includes such steps.",),
+    references=("https://attack.mitre.org/techniques/T1078/",),
+    covers=("low-and-slow-campaign",),
+    confidence="medium",
+    group_by=("sequence.identity",),
+    window_seconds=14 * 86_400,
+    story="Over days, {sequence.identity} took small steps that belong to an attack: {sequence.steps}. Each alone was easy "
+    "to overlook; the patience is typical of a careful intruder.",
+    remediation=(
+        "Disable the credential of {sequence.identity}; ask its owner by another channel",
+        "Read the findings of this identity in order and look for steps in between that no rule reported",
+        "Look for what stays behind: bindings, service accounts, tokens, workloads made since the first step",
+    ),
+    always=True,
+    kind="detector",
+    tactic="persistence",
+)
+
+
+class Step(Struct, array_like=True):
+    """One rule's best hit on an identity."""
+
+    rule: str
+    tactic: str
+    nats: float
+    time: float
+    evidence: Evidence
+
+
+class _Saved(Struct):
+    steps: list[tuple[str, list[Step]]]
+
+
+@lru_cache(maxsize=1)
+def shipped_rules() -> Mapping[str, RuleInfo]:
+    """The cards of the built-in rules, whose hits make up a sequence; loaded at the first hit."""
+    from kubewake.rules.pack import load_builtin  # noqa: PLC0415  # slow, and most streams never need it
+
+    return {rule.info.id: rule.info for file in load_builtin() for rule in file.rules}
+
+
+@detector(SEQUENCE, SLOW)
+class CampaignSequence:
+    """Collects rule hits per identity."""
+
+    def __init__(self) -> None:
+        self._steps: Ledger[str, list[Step]] = Ledger(MAX_ENTITIES)
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Add the stub's hits to the identity's record; report sequences that they complete."""
+        if not stub.hits or stub.values.get("actor.in_profile") or stub.actor_kind in ("control-plane", "cloud"):
+            return
+        identity = stub.user if stub.actor_kind != "anonymous" else stub.source
+        if not identity:
+            return
+        now = moment(stub.time)
+        added = False
+        steps = [item for item in self._steps.get(identity) or [] if now - item.time <= HORIZON_SECONDS]
+        for hit in stub.hits:
+            info = shipped_rules().get(hit.rule)
+            if info is None or hit.suppressed_by is not None or info.audience != "everyone" or not info.tactic:
+                continue
+            nats = NATS[info.level]
+            if nats < NATS["medium"]:
+                continue
+            steps = [item for item in steps if item.rule != info.id]
+            steps.append(Step(info.id, info.tactic, nats, now, evidence_of(stub)))
+            added = True
+        if not added:
+            return
+        self._steps.put(identity, steps[-MAX_STEPS:])
+        yield from _judge(stub, identity, steps, now)
+
+    def snapshot(self) -> bytes:
+        """All state."""
+        return msgspec.msgpack.encode(_Saved(self._steps.items()))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        self._steps.fill(list(msgspec.msgpack.decode(data, type=_Saved).steps))
+
+
+def _judge(stub: Stub, identity: str, steps: list[Step], now: float) -> Iterator[Detection]:
+    today = [item for item in steps if now - item.time <= DAY_SECONDS]
+    weight, best = _weigh(today, now, decay=False)
+    if len(best) >= MIN_TACTICS and weight >= SEQUENCE_BAR:
+        yield _detection(SEQUENCE, stub, identity, today)
+        return
+    span = now - min(item.time for item in steps)
+    apart = _apart(steps)
+    weight, best = _weigh(apart, now, decay=True)
+    if span >= SLOW_SPAN_SECONDS and len(best) >= MIN_TACTICS and weight >= SLOW_BAR:
+        yield _detection(SLOW, stub, identity, apart)
+
+
+def _weigh(steps: list[Step], now: float, *, decay: bool) -> tuple[float, dict[str, float]]:
+    best: dict[str, float] = {}
+    for item in steps:
+        nats = item.nats * (0.5 ** ((now - item.time) / HALF_LIFE_SECONDS) if decay else 1.0)
+        best[item.tactic] = max(best.get(item.tactic, 0.0), nats)
+    return sum(best.values()), best
+
+
+def _apart(steps: list[Step]) -> list[Step]:
+    """The steps that have an hour or more between them and the one before."""
+    kept: list[Step] = []
+    for item in sorted(steps, key=lambda step: step.time):
+        if not kept or item.time - kept[-1].time >= SLOW_GAP_SECONDS:
+            kept.append(item)
+    return kept
+
+
+def _detection(info: RuleInfo, stub: Stub, identity: str, steps: list[Step]) -> Detection:
+    ordered = sorted(steps, key=lambda item: item.time)
+    infos = shipped_rules()
+    words = "; ".join(infos[item.rule].title for item in ordered[:8] if item.rule in infos)
+    key = stub.key
+    return Detection(
+        rule=info.id,
+        stub=stub,
+        evidence=tuple(item.evidence for item in ordered if item.evidence.key != key),
+        values={"sequence.identity": identity, "sequence.steps": words},
+    )

@@ -1,0 +1,173 @@
+"""Bursts of deletion that destroy data or whole applications."""
+
+from collections import deque
+from collections.abc import Iterator
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger, moment
+from kubewake.finding import Attack
+from kubewake.observation import Evidence, Stub, evidence_of
+from kubewake.rules.model import RuleInfo
+
+MAX_ACTORS = 10_000
+MAX_DEEDS = 200
+"""Deletions remembered per actor; a burst is over the bar long before."""
+WINDOW_SECONDS = 600
+
+BAR = 20.0
+"""Weight of deletions in the window that makes a burst."""
+HEAVY_BAR = 9.0
+"""Of it, weight of what holds data or takes many things at once; removing applications alone is everyday work."""
+HEAVY = 3.0
+
+WEIGHTS: dict[str, float] = {
+    "namespaces": 5.0,
+    "persistentvolumes": 4.0,
+    "volumesnapshots": 4.0,
+    "volumesnapshotcontents": 4.0,
+    "backups": 4.0,
+    "backupstoragelocations": 4.0,
+    "schedules": 4.0,
+    "etcdbackups": 4.0,
+    "persistentvolumeclaims": 3.0,
+    "customresourcedefinitions": 2.0,
+    "statefulsets": 2.0,
+    "deployments": 2.0,
+    "daemonsets": 2.0,
+    "cronjobs": 1.0,
+    "secrets": 1.0,
+    "configmaps": 1.0,
+    "services": 1.0,
+    "ingresses": 1.0,
+    "serviceaccounts": 1.0,
+    "nodes": 2.0,
+}
+"""How much a deletion destroys. Kinds that are not listed weigh OTHER; pods and short-lived kinds nothing."""
+OTHER = 0.5
+NOTHING = frozenset(
+    {"pods", "events", "leases", "endpoints", "endpointslices", "replicasets", "jobs", "tokenreviews", "certificaterequests",
+     "certificatesigningrequests", "orders", "challenges", "pipelineruns", "taskruns", "workflows", "horizontalpodautoscalers"}
+)  # fmt: skip
+COLLECTION_FACTOR = 3.0
+SCALED_TO_NOTHING = 2.0
+
+DESTRUCTION = RuleInfo(
+    id="mass-destruction",
+    title="Destruction burst",
+    level="critical",
+    description="One identity deletes, within ten minutes, so much that data or whole applications are lost. Backups, "
+    "snapshots, volumes and namespaces weigh most, collections thrice, pods nothing; scaling workloads to zero counts, "
+    "and alone makes a finding of level high. Removing a few applications is below the bar.",
+    attack=Attack(["impact"], ["T1485", "T1490", "T1489"], ["MS-TA9039"]),
+    falsepositives=("Tearing down an environment on purpose.", "A script that switches test clusters off at night."),
+    references=("https://attack.mitre.org/techniques/T1485/", "https://attack.mitre.org/techniques/T1490/"),
+    covers=("mass-destruction",),
+    confidence="high",
+    window_seconds=3600,
+    group_by=("burst.actor",),
+    story="{actor.name} is deleting much at once from {source.ip}: {burst.kinds} in {burst.namespaces}. Backups and data "
+    "that are gone cannot be brought back; this is what blackmailers do last.",
+    remediation=(
+        (
+            "Stop it now: remove the bindings of {actor.name} or disable its credential "
+            "(kubectl get rolebindings,clusterrolebindings -A -o wide | grep {actor.name})"
+        ),
+        "kubectl get pv,pvc,volumesnapshots -A   # what is left; volumes with policy Retain can be saved",
+        "Secure backups outside the cluster and check that they can be restored, before restoring anything",
+        "Find out how {actor.name} was taken over: its requests of the last day, from which addresses",
+    ),
+    always=True,
+    kind="detector",
+    tactic="impact",
+)
+
+
+class Deed(Struct, array_like=True):
+    """One deletion or scaling to nothing."""
+
+    time: float
+    weight: float
+    kind: str
+    namespace: str
+    scaled: bool
+    evidence: Evidence
+
+
+class _Saved(Struct):
+    deeds: list[tuple[str, list[Deed]]]
+
+
+@detector(DESTRUCTION)
+class MassDestruction:
+    """Weighs deletions per identity in a sliding window."""
+
+    def __init__(self) -> None:
+        self._deeds: Ledger[str, deque[Deed]] = Ledger(MAX_ACTORS)
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Weigh deletions; report when a window holds too much."""
+        deed = _deed(stub)
+        if deed is None:
+            return
+        actor = stub.impersonated or stub.user
+        deeds = self._deeds.get(actor)
+        if deeds is None:
+            deeds = deque(maxlen=MAX_DEEDS)
+        self._deeds.put(actor, deeds)
+        deeds.append(deed)
+        while deeds and deed.time - deeds[0].time > WINDOW_SECONDS:
+            deeds.popleft()
+        heavy = [item for item in deeds if item.weight >= HEAVY or item.scaled]
+        kinds = {item.kind for item in deeds}
+        namespaces = {item.namespace for item in deeds}
+        if (
+            sum(item.weight for item in deeds) < BAR
+            or sum(item.weight for item in heavy) < HEAVY_BAR
+            or max(len(kinds), len(namespaces)) < 2
+        ):
+            return
+        yield Detection(
+            rule=DESTRUCTION.id,
+            stub=stub,
+            evidence=tuple(item.evidence for item in deeds if item is not deed),
+            values={
+                "burst.actor": actor,
+                "burst.kinds": ", ".join(sorted(kinds)[:6]),
+                "burst.namespaces": ", ".join(sorted(filter(None, namespaces))[:6]) or "the whole cluster",
+            },
+            severity="high" if all(item.scaled for item in heavy) else None,
+        )
+
+    def snapshot(self) -> bytes:
+        """All state."""
+        return msgspec.msgpack.encode(_Saved([(actor, list(deeds)) for actor, deeds in self._deeds.items()]))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._deeds.fill([(actor, deque(deeds, maxlen=MAX_DEEDS)) for actor, deeds in saved.deeds])
+
+
+def _deed(stub: Stub) -> Deed | None:
+    if stub.outcome != "allowed" or not stub.resource or stub.actor_kind in ("control-plane", "cloud"):
+        return None
+    values = stub.values
+    if values.get("actor.in_profile") or values.get("request.dry_run"):
+        return None
+    weight, scaled = 0.0, False
+    if stub.verb in ("delete", "deletecollection") and not stub.subresource:
+        if stub.resource in NOTHING:
+            return None
+        weight = WEIGHTS.get(stub.resource, OTHER)
+        if stub.verb == "deletecollection":
+            weight *= COLLECTION_FACTOR
+    elif values.get("scale.replicas") == 0 or (
+        values.get("workload.replicas") == 0 and stub.verb in ("update", "patch")
+    ):
+        weight, scaled = SCALED_TO_NOTHING, True
+    if not weight:
+        return None
+    return Deed(moment(stub.time), weight, stub.resource, stub.namespace, scaled, evidence_of(stub))
