@@ -41,6 +41,8 @@ class Detector(Protocol):
     version: ClassVar[int]
     resources: ClassVar[frozenset[str] | None]
     """Resources (plural, "" for non-resource requests) whose stubs it wants; None for all."""
+    fleet: ClassVar[bool]
+    """True for a detector that compares clusters: one instance then sees the stubs of all of them."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
@@ -61,9 +63,11 @@ __all__ = [
     "DetectorSet",
     "Evidence",
     "all_detectors",
+    "cluster_detectors",
     "detector",
     "detector_infos",
     "evidence_of",
+    "fleet_detectors",
 ]
 
 D = TypeVar("D", bound=type[Any])
@@ -80,6 +84,7 @@ def detector(*infos: RuleInfo, resources: Iterable[str] | None = None, version: 
         cls.infos = infos
         cls.resources = None if resources is None else frozenset(resources)
         cls.version = version
+        cls.fleet = getattr(cls, "fleet", False)
         for info in infos:
             owner = _DETECTORS.setdefault(info.id, cls)
             if owner.__module__ != cls.__module__:
@@ -98,6 +103,16 @@ def all_detectors() -> tuple[type[Detector], ...]:
     """Every detector class of the package, in the order of its first rule id."""
     _load()
     return tuple(dict.fromkeys(_DETECTORS[rule] for rule in sorted(_DETECTORS)))
+
+
+def cluster_detectors(classes: Iterable[type[Detector]] | None = None) -> tuple[type[Detector], ...]:
+    """Those of the classes (default: all) of which each cluster gets an instance of its own."""
+    return tuple(cls for cls in (all_detectors() if classes is None else classes) if not cls.fleet)
+
+
+def fleet_detectors(classes: Iterable[type[Detector]] | None = None) -> tuple[type[Detector], ...]:
+    """Those of the classes (default: all) of which one instance sees all clusters."""
+    return tuple(cls for cls in (all_detectors() if classes is None else classes) if cls.fleet)
 
 
 def detector_infos() -> dict[str, RuleInfo]:

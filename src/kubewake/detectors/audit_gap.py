@@ -44,7 +44,7 @@ GAP = RuleInfo(
         "https://kubernetes.io/docs/tasks/debug/debug-cluster/audit/",
         "https://attack.mitre.org/techniques/T1562/008/",
     ),
-    covers=("audit-stream-gap", "control-plane-logging-disabled"),
+    covers=("audit-stream-gap",),
     confidence="medium",
     group_by=("gap.kind",),
     story="The record of what happens in this cluster is no longer complete: {gap.text}. An intruder who can reach the "

@@ -75,7 +75,7 @@ class ClientFlood:
             self._callers.put(caller, agents)
         if len(agents.seen) >= AGENTS:
             return
-        agents.seen.add(xxhash.xxh3_64_intdigest(stub.user_agent))
+        agents.seen.add(xxhash.xxh3_64_intdigest(stub.user_agent.encode()))
         if len(agents.seen) == AGENTS:
             yield Detection(rule=FLOOD.id, stub=stub, values={"flood.agents": AGENTS})
 

@@ -1,0 +1,109 @@
+"""First times: something that an identity, or the whole cluster, with a past did not do before (see `novelty_table`)."""
+
+from collections.abc import Iterator
+
+import msgspec
+import xxhash
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, Entry, words_of
+from kubewake.observation import Stub
+from kubewake.rules.correlation import microseconds
+
+HISTORY_REQUESTS = 20
+HISTORY_MICROSECONDS = 3600 * 1_000_000
+"""A past begins after an hour and some requests: before, everything is new and nothing is news."""
+DAY_MICROSECONDS = 86_400 * 1_000_000
+SEEN_MAX = 200_000
+USERS_MAX = 20_000
+FAMILIAR_MAX = 100_000
+
+
+class Past(Struct, array_like=True):
+    """How long and how busily somebody has been seen."""
+
+    first: int
+    requests: int = 0
+
+    def is_known(self, now: int) -> bool:
+        """Whether there is enough past to call anything new."""
+        return self.requests >= HISTORY_REQUESTS and now - self.first >= HISTORY_MICROSECONDS
+
+
+class _Saved(Struct, array_like=True):
+    cluster: Past | None
+    users: dict[str, Past]
+    seen: dict[int, int]
+
+
+@detector(*(entry.info for entry in ENTRIES))
+class NewValue:
+    """Remembers, as hashes with the day of their last use, which values every entry has seen."""
+
+    def __init__(self) -> None:
+        self._cluster: Past | None = None
+        self._users: dict[str, Past] = {}
+        self._seen: dict[int, int] = {}
+        self._familiar: dict[int, int] = {}
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the next stub in event-time order."""
+        now = microseconds(stub.time)
+        user = self._past_of(stub, now)
+        cluster = self._cluster
+        if cluster is None:
+            cluster = self._cluster = Past(now)
+        known = {"user": user.is_known(now), "cluster": cluster.is_known(now)}
+        user.requests += stub.count
+        cluster.requests += stub.count
+        day = now // DAY_MICROSECONDS
+        behaviour = xxhash.xxh3_64_intdigest(
+            f"{stub.user}\0{stub.verb}\0{stub.resource}\0{stub.subresource}\0{stub.namespace}\0{stub.user_agent}\0"
+            f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}".encode()
+        )
+        familiar = self._familiar.get(behaviour) == day
+        if not familiar:
+            if len(self._familiar) >= FAMILIAR_MAX:
+                self._familiar.clear()
+            self._familiar[behaviour] = day
+        if familiar and stub.resource not in WITH_BODIES:
+            return
+        for entry in ENTRIES:
+            if (familiar and not entry.from_body) or not entry.applies(stub):
+                continue
+            new = self._learn(entry, stub, day)
+            if new is not None and known[entry.history]:
+                yield Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new)))
+
+    def _past_of(self, stub: Stub, now: int) -> Past:
+        past = self._users.get(stub.user)
+        if past is None:
+            if len(self._users) >= USERS_MAX:
+                del self._users[next(iter(self._users))]
+            past = self._users[stub.user] = Past(now)
+        return past
+
+    def _learn(self, entry: Entry, stub: Stub, day: int) -> tuple[str, ...] | None:
+        """Note the values as seen on this day; returns the first that was not seen within the entry's days."""
+        whose = stub.user if entry.history == "user" else ""
+        found: tuple[str, ...] | None = None
+        for value in entry.values(stub):
+            number = xxhash.xxh3_64_intdigest("\0".join((entry.info.id, whose, *value)).encode())
+            last = self._seen.pop(number, None)
+            self._seen[number] = day
+            if found is None and (last is None or day - last > entry.days):
+                found = value
+        while len(self._seen) > SEEN_MAX:
+            del self._seen[next(iter(self._seen))]
+        return found
+
+    def snapshot(self) -> bytes:
+        """Pasts and seen values; which behaviours are familiar is worked out anew."""
+        return msgspec.msgpack.encode(_Saved(self._cluster, self._users, self._seen))
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._cluster, self._users, self._seen = saved.cluster, saved.users, saved.seen
+        self._familiar = {}
