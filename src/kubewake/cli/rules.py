@@ -221,3 +221,183 @@ def explain(
     else:
         say(explanation.text())
     return 0 if explanation.matches else 1
+
+
+@app.command
+def coverage(
+    *,
+    policy: Annotated[Path | None, Parameter(negative=())] = None,
+    log: Annotated[list[str], Parameter(negative=())] = [],  # noqa: B006  # cyclopts copies it
+    missing: Annotated[bool, Parameter(negative="")] = False,
+    rules: Folders = [],  # noqa: B006
+    output: Annotated[Literal["table", "json", "navigator"], Parameter(name=["--output", "-o"])] = "table",
+) -> None:
+    """Show what the rules cover, and which of them cannot see.
+
+    Covers the catalog of capabilities, vulnerabilities, ATT&CK for Containers and Microsoft's Threat Matrix.
+
+    Parameters
+    ----------
+    policy
+        An audit policy: say which rules it leaves blind, and why.
+    log
+        Audit logs: say which rules find nothing to judge in them, and why.
+    missing
+        Only what no rule covers.
+    rules
+        A folder of rules of your own.
+    output
+        table, json, or navigator (an ATT&CK Navigator layer).
+    """
+    import msgspec
+
+    from kubewake.cli.tables import print_table
+    from kubewake.rules.pack import load_rules
+    from kubewake.workbench.catalogue import all_infos
+    from kubewake.workbench.coverage import measure, navigator_layer, table_rows
+    from kubewake.workbench.visibility import blind_by_log, blind_by_policy, read_policy
+
+    ruleset = load_rules(rules)
+    infos = all_infos(ruleset)
+    if output == "navigator":
+        layer = navigator_layer(infos.values())
+        say(msgspec.json.format(msgspec.json.encode(layer), indent=2).decode())
+        return
+    blind = blind_by_policy(ruleset, read_policy(policy)) if policy is not None else []
+    if log:
+        from kubewake.workbench.replay import log_batches
+
+        blind = sorted({*blind, *blind_by_log(ruleset, log_batches(log))})
+    result = measure(infos.values(), blind)
+    if output == "json":
+        say(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
+        return
+    if (policy is None and not log) or missing:
+        print_table(("what", "id", "title", "rules"), table_rows(result, missing_only=missing))
+    if policy is not None or log:
+        rows = [(item.rule, "blind" if item.wholly else "partly", item.why) for item in result.blind]
+        print_table(("rule", "sight", "why"), rows)
+    for name, tally in result.tallies.items():
+        sys.stderr.write(f"{name.replace('_', ' ')}: {tally.covered} of {tally.total} covered\n")
+    if policy is not None or log:
+        wholly = sum(item.wholly for item in result.blind)
+        sys.stderr.write(f"{wholly} rules blind, {len(result.blind) - wholly} partly, of {result.rules}\n")
+
+
+@app.command
+def backtest(
+    rules: Annotated[list[Path], Parameter(negative=())],
+    /,
+    *,
+    log: Annotated[list[str], Parameter(negative=())],
+    against: Annotated[list[Path], Parameter(negative=())] = [],  # noqa: B006
+    output: Output = "table",
+) -> int:
+    """Run changed rules over a log and show which findings they gain and lose.
+
+    Rules with the id of a built-in rule take its place. Exits with 1 when anything is gained or lost.
+
+    Parameters
+    ----------
+    rules
+        Folders or files of changed rules, filters and lists.
+    log
+        Audit logs to run over; repeat for several.
+    against
+        What to compare with, instead of the built-in pack.
+    output
+        table or json.
+    """
+    import msgspec
+
+    from kubewake.cli.tables import print_table
+    from kubewake.workbench.replay import compare, log_batches
+
+    difference = compare(rules, against, lambda: log_batches(log))
+    if output == "json":
+        say(msgspec.json.format(msgspec.json.encode(difference), indent=2).decode())
+    else:
+        rows = [
+            (sign, item.rule, item.where, item.audit_id, item.what)
+            for sign, items in (("gained", difference.gained), ("lost", difference.lost))
+            for item in items
+        ]
+        print_table(("", "rule", "where", "audit id", "what"), rows)
+        for rule, (before, after) in sorted(difference.counts.items()):
+            sys.stderr.write(f"{rule}: {before} before, {after} after\n")
+    return 1 if difference.gained or difference.lost else 0
+
+
+@app.command
+def tune(
+    verdicts: Path,
+    /,
+    *,
+    log: Annotated[list[str], Parameter(negative=())],
+    rules: Folders = [],  # noqa: B006
+    owner: str = "",
+    days: int = 90,
+) -> int:
+    """Propose filters for findings that were judged false, and prove that every true one still fires.
+
+    Prints Sigma filters on standard output, ready for a file in your rules folder. Exits with 1 when some false
+    findings cannot be told from true ones.
+
+    Parameters
+    ----------
+    verdicts
+        JSON Lines: one object a line with "rule", "audit_id" (or a finding's "audit_ids") and "verdict": true or
+        false.
+    log
+        The audit logs in which the events stand; repeat for several.
+    rules
+        A folder of rules of your own.
+    owner
+        Who answers for the exception; written into the filter.
+    days
+        For how many days the exception is to hold.
+    """
+    from datetime import UTC, datetime, timedelta
+
+    from kubewake.workbench.replay import log_batches
+    from kubewake.workbench.tuning import propose, read_verdicts
+
+    expires = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
+    proposal = propose(read_verdicts(verdicts), rules, lambda: log_batches(log), owner=owner, expires=expires)
+    sys.stdout.write(proposal.yaml)
+    for line in proposal.report:
+        sys.stderr.write(line + "\n")
+    return 0 if proposal.complete else 1
+
+
+@app.command
+def docs(
+    folder: Path = Path("docs/rules"),
+    /,
+    *,
+    check: Annotated[bool, Parameter(negative="")] = False,
+    rules: Folders = [],  # noqa: B006
+) -> int:
+    """Write a page for every rule and an index, or check that they are current.
+
+    Parameters
+    ----------
+    folder
+        Where the pages go.
+    check
+        Change nothing; exit with 12 when a page is missing or out of date.
+    rules
+        A folder of rules of your own.
+    """
+    from kubewake.rules.pack import load_rules
+    from kubewake.workbench.catalogue import all_infos
+    from kubewake.workbench.pages import all_pages, drifted, write_pages
+
+    pages = all_pages(all_infos(load_rules(rules)).values())
+    if check:
+        wrong = drifted(folder, pages)
+        for name in wrong:
+            say(f"{folder / name}: out of date; run `kubewake rules docs {folder}`")
+        return int(ExitCode.RULE if wrong else ExitCode.CLEAN)
+    sys.stderr.write(f"{write_pages(folder, pages)} of {len(pages)} pages changed\n")
+    return int(ExitCode.CLEAN)
