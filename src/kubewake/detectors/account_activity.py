@@ -1,0 +1,100 @@
+"""Which service accounts are busiest, and which come to life after a long silence: hunting material."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.finding import Attack
+from kubewake.observation import Stub
+from kubewake.rules.correlation import microseconds
+from kubewake.rules.model import RuleInfo
+
+ACTIVE = RuleInfo(
+    id="service-accounts-most-active",
+    title="Notable activity of a service account",
+    level="informational",
+    kind="detector",
+    tactic="discovery",
+    attack=Attack(tactics=["discovery"], techniques=["T1078"]),
+    description=(
+        "A service account came among the five busiest of the day with a thousand requests, or sent its first request after "
+        "two weeks of silence."
+    ),
+    falsepositives=("Ordinary work.",),
+    references=("https://kubernetes.io/docs/concepts/security/service-accounts/",),
+    covers=("service-accounts-most-active",),
+    confidence="low",
+    audience="pedantic",
+    story="The program identity {actor.name} is notable today: {why}.",
+    remediation=(
+        "kubectl auth can-i --list --as={user.username}",
+        "kubectl get pods -A -o custom-columns=NS:.metadata.namespace,POD:.metadata.name,SA:.spec.serviceAccountName",
+    ),
+    group_by=("user.username", "why"),
+    window_seconds=86_400,
+)
+
+DAY_MICROSECONDS = 86_400 * 1_000_000
+RANKS = 5
+BUSY_REQUESTS = 1000
+SILENCE_DAYS = 14
+ACCOUNTS_MAX = 20_000
+
+
+class _Saved(Struct, array_like=True):
+    day: int
+    requests: dict[str, int]
+    last_days: dict[str, int]
+    ranked: set[str]
+
+
+@detector(ACTIVE)
+class AccountActivity:
+    """Counts the requests of each service account by day."""
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._requests: dict[str, int] = {}
+        self._last_days: dict[str, int] = {}
+        self._ranked: set[str] = set()
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the next stub in event-time order."""
+        if stub.actor_kind != "serviceaccount":
+            return
+        day = microseconds(stub.time) // DAY_MICROSECONDS
+        if day > self._day:
+            self._day = day
+            self._requests.clear()
+            self._ranked.clear()
+        user = stub.user
+        last = self._last_days.pop(user, None)
+        self._last_days[user] = day
+        if len(self._last_days) > ACCOUNTS_MAX:
+            del self._last_days[next(iter(self._last_days))]
+        if last is not None and day - last > SILENCE_DAYS:
+            yield _detection(stub, f"its first request after {day - last} days")
+        requests = self._requests.get(user, 0) + stub.count
+        if user in self._requests or len(self._requests) < ACCOUNTS_MAX:
+            self._requests[user] = requests
+        if requests >= BUSY_REQUESTS and user not in self._ranked and len(self._ranked) < RANKS:
+            self._ranked.add(user)
+            yield _detection(stub, f"among the {RANKS} busiest service accounts of the day")
+
+    def snapshot(self) -> bytes:
+        """The counts of the day and the last day of each account."""
+        return msgspec.msgpack.encode(_Saved(self._day, self._requests, self._last_days, self._ranked))
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot."""
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._day, self._requests = saved.day, saved.requests
+        self._last_days, self._ranked = saved.last_days, saved.ranked
+
+
+def _detection(stub: Stub, why: str) -> Detection:
+    values: dict[str, Any] = {"why": why, "user.username": stub.user}
+    return Detection(rule=ACTIVE.id, stub=stub, values=values)

@@ -1,0 +1,141 @@
+"""Identities whose volume of requests or of errors leaves their own past far behind."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.detectors import Detection, detector
+from kubewake.finding import Attack
+from kubewake.observation import Stub
+from kubewake.rules.correlation import microseconds
+from kubewake.rules.model import RuleInfo
+
+RATE = RuleInfo(
+    id="api-rate-anomaly",
+    title="Unusually many requests or errors",
+    level="medium",
+    kind="detector",
+    tactic="impact",
+    attack=Attack(tactics=["impact", "discovery"], techniques=["T1499", "T1613"]),
+    description=(
+        "An identity sent, within five minutes, many times the requests or errors of its own past (six standard "
+        "deviations of a moving average over at least an hour)."
+    ),
+    falsepositives=("A load test; a program that starts anew or repeats failing requests without a pause.",),
+    references=("https://attack.mitre.org/techniques/T1499/",),
+    covers=("api-rate-anomaly",),
+    confidence="low",
+    audience="pedantic",
+    story=(
+        "{actor.name} sent {measured} {what} within five minutes; usual are about {usual}. That can slow the cluster down "
+        "for everybody, and it can be somebody who searches or tries things out."
+    ),
+    remediation=(
+        "Find out which program that is: kubectl get pods -A -o wide | grep -F {source.ip}",
+        "Look at what it asked for and how it was answered.",
+        "If it is a fault, limit it with API priority and fairness: kubectl get flowschemas",
+    ),
+    group_by=("user.username", "what"),
+)
+
+SPAN_MICROSECONDS = 300 * 1_000_000
+HISTORY_SPANS = 12
+"""An hour of activity before anything counts as unusual."""
+DEVIATIONS = 6.0
+TIMES_USUAL = 5.0
+"""Steady programs have almost no deviation; a jump must also be a multiple."""
+REQUESTS_ENOUGH = 300
+ERRORS_ENOUGH = 50
+WEIGHT = 0.1
+"""Weight of the newest span in the moving average: a jump is forgotten in about an hour."""
+IDENTITIES_MAX = 20_000
+ERROR_CODE = 400
+ROUTINE_CODES = frozenset({404, 409})
+"""Answers that controllers get all day: an object that is gone, or was changed meanwhile."""
+
+
+class Pace(Struct, array_like=True):
+    """Moving mean and variance of a count per span, and the span in progress."""
+
+    mean: float = 0.0
+    variance: float = 0.0
+    current: int = 0
+    reported: bool = False
+
+    def close(self, spans: int) -> None:
+        """Learn the span in progress, and `spans` - 1 empty ones after it."""
+        for count in (float(self.current), *([0.0] * min(spans - 1, HISTORY_SPANS))):
+            distance = count - self.mean
+            self.mean += WEIGHT * distance
+            self.variance = (1 - WEIGHT) * (self.variance + WEIGHT * distance * distance)
+        self.current = 0
+        self.reported = False
+
+    def is_far_above(self, enough: int) -> bool:
+        """Whether the span in progress has left the past behind."""
+        return self.current >= max(
+            enough, TIMES_USUAL * self.mean, self.mean + DEVIATIONS * math.sqrt(self.variance)
+        )
+
+
+class Activity(Struct, array_like=True):
+    """What one identity does."""
+
+    first: int
+    span: int
+    requests: Pace
+    errors: Pace
+
+
+@detector(RATE)
+class RequestRate:
+    """Keeps the pace of every identity."""
+
+    def __init__(self) -> None:
+        self._activities: dict[str, Activity] = {}
+
+    def observe(self, stub: Stub) -> Iterator[Detection]:
+        """Look at the next stub in event-time order; stubs of several events count at the time of their first."""
+        if not stub.user:
+            return
+        span = microseconds(stub.time) // SPAN_MICROSECONDS
+        activity = self._activities.pop(stub.user, None)
+        if activity is None:
+            activity = Activity(span, span, Pace(), Pace())
+            if len(self._activities) >= IDENTITIES_MAX:
+                del self._activities[next(iter(self._activities))]
+        self._activities[stub.user] = activity
+        passed = span - activity.span
+        if passed > 0:
+            activity.requests.close(passed)
+            activity.errors.close(passed)
+            activity.span = span
+        activity.requests.current += stub.count
+        yield from self._judge(stub, activity, activity.requests, "requests", REQUESTS_ENOUGH)
+        if stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES:
+            activity.errors.current += stub.count
+            yield from self._judge(stub, activity, activity.errors, "errors", ERRORS_ENOUGH)
+
+    @staticmethod
+    def _judge(stub: Stub, activity: Activity, pace: Pace, what: str, enough: int) -> Iterator[Detection]:
+        if pace.reported or activity.span - activity.first < HISTORY_SPANS or not pace.is_far_above(enough):
+            return
+        pace.reported = True
+        values: dict[str, Any] = {
+            "what": what,
+            "measured": pace.current,
+            "usual": round(pace.mean),
+            "user.username": stub.user,
+        }
+        yield Detection(rule=RATE.id, stub=stub, values=values)
+
+    def snapshot(self) -> bytes:
+        """The pace of all identities, longest idle first."""
+        return msgspec.msgpack.encode(self._activities)
+
+    def restore(self, data: bytes) -> None:
+        """Replace the state by that of a snapshot."""
+        self._activities = msgspec.msgpack.decode(data, type=dict[str, Activity])
