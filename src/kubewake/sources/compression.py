@@ -14,8 +14,8 @@ from msgspec import Struct
 
 READ_BYTES = 1024 * 1024
 
-_ZSTD_READ_BYTES = 1024
-"""zstandard's streaming decoder has no output limit; four bytes of input make at most 128 KiB, so this makes 32 MiB."""
+_ZSTD_READ_BYTES = 512
+"""zstandard's streaming decoder has no output limit; four bytes of input make at most 128 KiB, so this makes 16 MiB."""
 
 _DEEPEST_NESTING = 3
 
@@ -47,8 +47,8 @@ class _Codec(Struct, frozen=True):
     name: str
     magic: bytes
     start: Callable[[], _Inflater]
-    read_bytes: int = 16 * 1024
-    """Compressed bytes per step; deflate expands at most 1,032 times, which makes 16 MiB."""
+    read_bytes: int = 8 * 1024
+    """Compressed bytes per step; deflate expands at most 1,032 times, which makes 8 MiB."""
 
 
 _CODECS = (
