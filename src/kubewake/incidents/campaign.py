@@ -139,7 +139,6 @@ class Campaign(Struct, kw_only=True):
             request: event for request, event in self.events.items() if seconds_of(event.ref.last_time) >= seconds
         }
         self.findings = {piece.finding: piece.session for piece in self.pieces if piece.finding}
-        self.longest_gap = 0.0
 
     def add_link(self, link: Link) -> None:
         """Keep a link for the graph, once for each pair and kind."""
