@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import Struct
 
 from kubewake.errors import InputError
 from kubewake.event import Batch
-from kubewake.rules.condition import Condition
+from kubewake.rules.condition import Condition, fields_of
 from kubewake.rules.document import read_documents
 from kubewake.rules.lint import lowest_level
 from kubewake.rules.model import NEEDS, RuleInfo
@@ -35,12 +35,13 @@ class Request(Struct, frozen=True):
     group: str
     resource: str
     subresource: str
-    uri: str = ""
 
     def __str__(self) -> str:
-        if self.uri:
-            return f"{self.verb} {self.uri}"
-        return f"{self.verb} {self.resource}{'/' + self.subresource if self.subresource else ''}"
+        verb = "requests" if self.verb == _ANY else self.verb
+        if self.resource == _ANY:
+            return verb if self.verb == _ANY else f"{verb} requests"
+        preposition = " for" if self.verb == _ANY else ""
+        return f"{verb}{preposition} {self.resource}{'/' + self.subresource if self.subresource else ''}"
 
 
 def needed_level(info: RuleInfo, tree: Condition) -> int:
@@ -48,16 +49,48 @@ def needed_level(info: RuleInfo, tree: Condition) -> int:
     return 1 + max(NEEDS.index(info.needs), lowest_level(tree))
 
 
-def requests_of(tree: Condition) -> list[Request]:
-    """The kinds of request that a condition can hold for, from what it requires; at most a few dozen."""
+IMPLIED: dict[str, tuple[tuple[str, str], ...]] = {
+    "workload": (
+        ("", "pods"),
+        ("apps", "deployments"),
+        ("apps", "daemonsets"),
+        ("apps", "statefulsets"),
+        ("apps", "replicasets"),
+        ("batch", "jobs"),
+        ("batch", "cronjobs"),
+    ),
+    "rbac": tuple(
+        ("rbac.authorization.k8s.io", name) for name in ("roles", "clusterroles", "rolebindings", "clusterrolebindings")
+    ),
+    "secret": (("", "secrets"),),
+    "csr": (("certificates.k8s.io", "certificatesigningrequests"),),
+    "token": (("", "serviceaccounts"),),
+    "exec": (("", "pods"),),
+}
+"""API group and resource of the requests that a family of derived fields is about."""
+
+
+_WRITES = ("create", "patch", "update")
+
+
+def requests_of(tree: Condition, needed: int) -> list[Request]:
+    """The kinds of request that a condition can hold for, from what it requires; at most a few dozen.
+
+    A condition that needs bodies and names no verb is about writes: other requests have none.
+    """
     atoms = required_atoms(tree)
 
     def values(name: str) -> list[str]:
         return sorted(atoms.get(name) or {_ANY})
 
-    subresources = sorted(atoms["objectRef.subresource"]) if atoms.get("objectRef.subresource") else [""]
-    found = product(values("verb"), values("objectRef.apiGroup"), values("objectRef.resource"), subresources)
-    return [Request(*request) for request in found]
+    groups, resources = values("objectRef.apiGroup"), values("objectRef.resource")
+    kinds = list(product(groups, resources))
+    if kinds == [(_ANY, _ANY)]:
+        families = {name.partition(".")[0] for name in fields_of(tree)}
+        kinds = sorted({kind for family in families for kind in IMPLIED.get(family, ())}) or kinds
+    subresources = values("objectRef.subresource") if atoms.get("objectRef.subresource") else [""]
+    verbs = list(_WRITES) if needed > 1 and not atoms.get("verb") else values("verb")
+    return [Request(verb, *kind, sub) for verb, kind, sub in product(verbs, kinds, subresources)]
 
 
 class PolicyRule(Struct, frozen=True):
@@ -70,21 +103,22 @@ class PolicyRule(Struct, frozen=True):
     special: str = ""
     line: int = 0
 
-    def applies(self, request: Request) -> bool:
-        """Whether the rule decides for requests of this kind."""
-        if self.verbs and request.verb not in self.verbs and request.verb != _ANY:
-            return False
-        if self.urls and not self.resources:
-            return bool(request.uri) and any(_url_fits(url, request.uri) for url in self.urls)
-        if not self.resources:
-            return True
-        if request.uri:
-            return False
-        return any(_resource_fits(group, names, request) for group, names in self.resources)
-
-
-def _url_fits(pattern: str, uri: str) -> bool:
-    return uri.startswith(pattern[:-1]) if pattern.endswith("*") else uri == pattern
+    def applies(self, request: Request) -> Literal["all", "some", "none"]:
+        """Whether the rule decides for all requests of this kind, some, or none."""
+        whole = not self.special
+        if self.verbs and request.verb not in self.verbs:
+            if request.verb != _ANY:
+                return "none"
+            whole = False
+        if self.resources:
+            if not any(_resource_fits(group, names, request) for group, names in self.resources):
+                return "none"
+            whole = whole and request.resource != _ANY
+        elif self.urls:
+            if request.resource != _ANY:
+                return "none"
+            whole = False
+        return "all" if whole else "some"
 
 
 def _resource_fits(group: str, names: tuple[str, ...], request: Request) -> bool:
@@ -142,7 +176,7 @@ def blind_by_policy(rules: RuleSet, policy: Iterable[PolicyRule]) -> list[Blindn
         needed = needed_level(rules.rules[key].info, tree)
         reasons: list[str] = []
         partial: list[str] = []
-        requests = requests_of(tree)
+        requests = requests_of(tree, needed)
         for request in requests:
             reason, special = _policy_level(request, ordered, needed)
             if reason:
@@ -166,20 +200,22 @@ def _judged(rules: RuleSet) -> list[tuple[str, RuleInfo]]:
 
 def _policy_level(request: Request, policy: list[PolicyRule], needed: int) -> tuple[str, str]:
     """Why requests of this kind are logged too little: always, and for whom only sometimes."""
-    special = ""
+    some = ""
     for rule in policy:
-        if not rule.applies(request):
+        applies = rule.applies(request)
+        if applies == "none":
             continue
         enough = _LEVELS.index(rule.level) >= needed
-        if rule.special:
-            if not enough and not special:
-                special = f"line {rule.line} logs {request} at {rule.level} for {rule.special}"
+        what = "does not log" if rule.level == "None" else f"logs only {rule.level} of"
+        if applies == "some":
+            if not enough and not some:
+                about = f" for {rule.special}" if rule.special else " in part"
+                some = f"line {rule.line} {what} {request}{about}"
             continue
         if enough:
-            return "", special
-        what = "does not log" if rule.level == "None" else f"logs only {rule.level} of"
-        return f"line {rule.line} {what} {request}; the rule needs {_LEVELS[needed]}", special
-    return f"no rule of the policy logs {request}", special
+            return "", some
+        return f"line {rule.line} {what} {request}; the rule needs {_LEVELS[needed]}", some
+    return f"no rule of the policy logs {request}", some
 
 
 class Sighting(Struct):
@@ -209,9 +245,9 @@ def blind_by_log(rules: RuleSet, batches: Iterable[Batch]) -> list[Blindness]:
     for key_, info in _judged(rules):
         tree = rules.rules[key_].tree
         needed = needed_level(rules.rules[key_].info, tree)
-        matching = [(request, sight) for request in requests_of(tree) for sight in _sightings(request, seen)]
+        matching = [(request, sight) for request in requests_of(tree, needed) for sight in _sightings(request, seen)]
         if not matching:
-            example = requests_of(tree)[0]
+            example = requests_of(tree, needed)[0]
             why = f"no {example} in the log: nobody did it, or it is not logged"
             found.append(Blindness(info.id, wholly=False, why=why))
         elif all(sight.level < needed for _, sight in matching):
