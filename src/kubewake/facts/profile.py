@@ -19,12 +19,14 @@ def component(facts: Facts) -> str | None:
 
 
 def client_fits(facts: Facts, profile: Profile) -> bool:
-    """Whether the client is one that the component uses. Where the log has neither client nor source, nothing speaks
-    against it.
+    """Whether the client is one that the component uses.
+
+    Old servers do not log clients: what comes from the control plane's own host passes without, and so does what has
+    neither client nor source.
     """
     user_agent = facts.event.user_agent or ""
     if not user_agent:
-        return not peer(facts)
+        return scope_of_address(peer(facts)) == "loopback" or not peer(facts)
     if client_family(facts) == "attack-tool":
         return False
     return user_agent.startswith(profile.clients) or (not profile.clients and client_family(facts) == "client-go")

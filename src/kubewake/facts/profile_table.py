@@ -19,8 +19,13 @@ class Row(Struct, frozen=True, gc=False):
     origin: str = "private"
 
 
+ANY = "*"
+"""Stands for every service account of namespaces that begin with the given text."""
+
 _KUBE_SYSTEM = ("kube-system",)
-_CONTROLLER_MANAGER = ("kube-controller-manager/", "cloud-controller-manager/", "hyperkube/")
+_ALL_IN_ONE = ("hyperkube/", "k3s/", "kubelite/")
+"""Distributions that run all components in one program."""
+_CONTROLLER_MANAGER = ("kube-controller-manager/", "cloud-controller-manager/", *_ALL_IN_ONE)
 _MONITORING = ("monitoring", "kube-prometheus-stack", "prometheus", "observability", "kube-system", "metrics")
 _LOGGING = ("logging", "kube-logging", "kube-system", "fluentd", "fluent-bit", "fluent", "monitoring", "observability",
             "amazon-cloudwatch", "loki", "elastic", "elastic-system", "opensearch")  # fmt: skip
@@ -28,11 +33,11 @@ _READ_WORKLOADS = "r apps/* batch/* core/pods core/nodes core/services core/name
 _EVERYTHING = ("rwd,deletecollection */*/*",)
 
 CONTROL_PLANE: tuple[Row, ...] = (
-    Row("kube-apiserver", ("* */*/*",), ("kube-apiserver/",), users=("system:apiserver", "system:kube-apiserver"),
+    Row("kube-apiserver", ("* */*/*",), ("kube-apiserver/", *_ALL_IN_ONE), users=("system:apiserver", "system:kube-apiserver"),
         origin="loopback"),
     Row("kube-controller-manager",
-        ("r */*/*", "create core/serviceaccounts/token @kube-system", "w core/serviceaccounts @kube-system",
-         "update core/secrets core/serviceaccounts", "w,delete core/endpoints core/secrets @kube-system"),
+        ("r */*/*", "create core/serviceaccounts/token @kube-system", "create,update core/serviceaccounts",
+         "create,update,delete core/secrets", "w,delete core/endpoints @kube-system"),
         _CONTROLLER_MANAGER, users=("system:kube-controller-manager",)),
     Row("cloud-controller-manager",
         ("r */*", "w core/nodes core/nodes/status core/services core/services/status",
@@ -42,10 +47,10 @@ CONTROL_PLANE: tuple[Row, ...] = (
         ("r */*", "d core/pods", "create core/pods/binding core/bindings", "w core/pods/status",
          ("w resource.k8s.io/resourceclaims resource.k8s.io/resourceclaims/status core/persistentvolumeclaims"
          " core/persistentvolumes")),
-        ("kube-scheduler/", "hyperkube/"), users=("system:kube-scheduler", "system:volume-scheduler")),
+        ("kube-scheduler/", *_ALL_IN_ONE), users=("system:kube-scheduler", "system:volume-scheduler")),
     Row("kube-proxy", (("r core/services core/endpoints discovery.k8s.io/endpointslices core/nodes"
                        " networking.k8s.io/servicecidrs"),),
-        ("kube-proxy/", "hyperkube/"), users=("system:kube-proxy",), accounts=("kube-proxy",),
+        ("kube-proxy/", *_ALL_IN_ONE), users=("system:kube-proxy",), accounts=("kube-proxy",),
         namespaces=_KUBE_SYSTEM),
     Row("kubelet",
         (("r core/services core/nodes core/pods core/configmaps core/secrets core/serviceaccounts"
@@ -57,7 +62,7 @@ CONTROL_PLANE: tuple[Row, ...] = (
          "rwd storage.k8s.io/csinodes resource.k8s.io/resourceslices", "w core/persistentvolumeclaims/status",
          ("create authorization.k8s.io/subjectaccessreviews authentication.k8s.io/tokenreviews"
          " certificates.k8s.io/podcertificaterequests")),
-        ("kubelet/", "hyperkube/"), users=("system:node:",)),
+        ("kubelet/", *_ALL_IN_ONE), users=("system:node:",)),
     Row("k3s", ("rwd */*/*",), ("k3s/", "k3s-agent/", "k3s-server/", "rke2/", "kube-controller-manager/"),
         users=("system:k3s-controller", "system:k3s-supervisor", "system:rke2-controller", "system:rke2-supervisor")),
 )  # fmt: skip
@@ -230,7 +235,7 @@ OPERATORS: tuple[Row, ...] = (
          " apiextensions.k8s.io/* certificates.k8s.io/*"), ("w certificates.k8s.io/certificatesigningrequests/status"
          " certificates.k8s.io/signers"), "create core/serviceaccounts/token @own"),
         ("cert-manager", "cainjector/", "controller/", "webhook/"),
-        accounts=("cert-manager", "cert-manager-cainjector", "cert-manager-webhook"),
+        accounts=("cert-manager", "cert-manager-cainjector", "cert-manager-webhook", "cert-manager-startupapicheck"),
         namespaces=("cert-manager",)),
     Row("external-secrets",
         ("rwd core/secrets", "rwd external-secrets.io/*/* generators.external-secrets.io/*/*", ("r core/* apiextensions.k8s.io/*"
@@ -291,6 +296,9 @@ OPERATORS: tuple[Row, ...] = (
          "update,patch networking.k8s.io/ingresses/status"),
         ("nginx-ingress-controller/", "ingress-nginx/", "kube-webhook-certgen/"),
         accounts=("ingress-nginx", "nginx-ingress-serviceaccount"), namespaces=("ingress-nginx", "kube-system", "ingress")),
+    Row("ingress-nginx", ("rw core/secrets @own", "get,update,patch admissionregistration.k8s.io/validatingwebhookconfigurations"),
+        ("kube-webhook-certgen/", "Go-http-client/"), accounts=("ingress-nginx-admission",),
+        namespaces=("ingress-nginx", "kube-system", "ingress")),
     Row("traefik", (("r core/services core/endpoints core/nodes core/pods core/secrets core/configmaps core/namespaces networking.k8s.io/*"
                     " discovery.k8s.io/* traefik.io/* traefik.containo.us/* gateway.networking.k8s.io/*"),
                     "update,patch networking.k8s.io/ingresses/status gateway.networking.k8s.io/*/status"),
@@ -353,6 +361,7 @@ OPERATORS: tuple[Row, ...] = (
     Row("descheduler", ("r */*", "create core/pods/eviction"), ("descheduler/",), accounts=("descheduler", "descheduler-sa"), namespaces=_KUBE_SYSTEM),
     Row("node-problem-detector", ("r core/nodes", "w core/nodes/status"), ("node-problem-detector/",),
         accounts=("node-problem-detector",), users=("system:node-problem-detector",), namespaces=("kube-system", "monitoring")),
+    Row("openshift", ("rwd */*/*",), (), accounts=(ANY,), namespaces=("openshift-",)),
     Row("gitlab-agent", ("r */*",), ("gitlab-agent/", "agentk/"), accounts=("gitlab-agent",), namespaces=("gitlab-agent",)),
     Row("rook-ceph", _EVERYTHING, ("rook/", "rook-ceph"), accounts=("rook-ceph-system",), namespaces=("rook-ceph",)),
     Row("longhorn", ("rwd longhorn.io/*/* core/* apps/* batch/* storage.k8s.io/* snapshot.storage.k8s.io/*",), ("longhorn-manager/", "longhorn"),

@@ -10,7 +10,7 @@ from functools import lru_cache
 from msgspec import Struct
 
 from kubewake.facts.actor import NODE, service_account_of
-from kubewake.facts.profile_table import COMPONENTS, Row
+from kubewake.facts.profile_table import ANY, COMPONENTS, Row
 
 _SHORT = {
     "r": ("get", "list", "watch"),
@@ -99,15 +99,26 @@ class Profile(Struct, frozen=True):
 
 _BY_USER = {user: row for row in COMPONENTS for user in row.users}
 _BY_ACCOUNT = {
-    (namespace, account): row for row in COMPONENTS for account in row.accounts for namespace in row.namespaces
+    (namespace, account): row
+    for row in COMPONENTS
+    for account in row.accounts
+    for namespace in row.namespaces
+    if account != ANY
 }
+_BY_PREFIX = tuple((namespace, row) for row in COMPONENTS if ANY in row.accounts for namespace in row.namespaces)
 
 
 def _row_of(username: str) -> tuple[Row, str] | None:
     account = service_account_of(username)
     if account is not None:
-        row = _BY_ACCOUNT.get(account)
-        return (row, account[0]) if row is not None else None
+        namespace, name = account
+        # Helm puts the name of the release before the chart's: my-cert-manager.
+        while name:
+            row = _BY_ACCOUNT.get((namespace, name))
+            if row is not None:
+                return row, namespace
+            name = name.partition("-")[2]
+        return next(((row, namespace) for prefix, row in _BY_PREFIX if namespace.startswith(prefix)), None)
     row = _BY_USER.get(NODE if username.startswith(NODE) else username)
     return (row, "kube-system") if row is not None else None
 

@@ -3,7 +3,7 @@
 import pytest
 
 from kubewake.facts import AddressSet, Context
-from kubewake.facts.profile_table import COMPONENTS
+from kubewake.facts.profile_table import ANY, COMPONENTS
 from kubewake.facts.profiles import NEVER, parse_right, profile_of
 
 CONTROLLER = {
@@ -70,6 +70,28 @@ def test_where_the_log_has_neither_client_nor_source(make):
     assert make(**{**CONTROLLER, "userAgent": "", "sourceIPs": []}).value("actor.in_profile") is True
 
 
+def test_old_servers_do_not_log_clients(make):
+    assert make(**{**CONTROLLER, "userAgent": "", "sourceIPs": ["::1"]}).value("actor.in_profile") is True
+
+
+def test_names_of_releases(make):
+    named = "system:serviceaccount:cert-manager:my-cert-manager-cainjector"
+    assert make(user={"username": named}).value("actor.component") == "cert-manager"
+    elsewhere = "system:serviceaccount:shop:my-cert-manager-cainjector"
+    assert make(user={"username": elsewhere}).value("actor.component") is None
+
+
+def test_operators_of_openshift(make):
+    event = {
+        "user": {"username": "system:serviceaccount:openshift-etcd-operator:etcd-operator"},
+        "userAgent": "cluster-etcd-operator/v0.0.0 (linux/amd64) kubernetes/$Format",
+        "verb": "update",
+        "objectRef": {"resource": "configmaps", "namespace": "openshift-etcd", "name": "x"},
+    }
+    assert make(**event).value("actor.in_profile") is True
+    assert make(**event | {"userAgent": "oc/4.15.0 (linux/amd64) kubernetes/x"}).value("actor.in_profile") is False
+
+
 def test_loopback_only(make):
     event = {
         **CONTROLLER,
@@ -118,6 +140,9 @@ def test_every_row_is_well_formed():
     accounts = [(namespace, account) for row in COMPONENTS for account in row.accounts for namespace in row.namespaces]
     assert len(accounts) == len(set(accounts)), "one account, one row"
     for row in COMPONENTS:
+        if ANY in row.accounts:
+            assert profile_of(f"system:serviceaccount:{row.namespaces[0]}etcd:anything").component == row.component
+            continue
         assert row.users or (row.accounts and row.namespaces), row.component
         assert row.clients, row.component
         for user in (*row.users, *(f"system:serviceaccount:{row.namespaces[0]}:{name}" for name in row.accounts)):
