@@ -195,7 +195,7 @@ class Judge:
         metrics = self._metrics
         try:
             observation = self._reader.read(
-                batches(stored.body, file=stored.file, first_line=stored.line, cluster=stored.cluster)
+                batches(stored.body, file=stored.place, first_line=stored.line or 1, cluster=stored.cluster)
             )
             observation.file = stored.file
             self._fold.absorb(observation)

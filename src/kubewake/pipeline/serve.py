@@ -179,9 +179,9 @@ class Service:
             except SettingsError as error:
                 self._log.error("the certificate was not taken", error=str(error))
 
-    def store(self, cluster: str, body: bytes) -> Future[int]:
-        """Append a webhook's body to the spool."""
-        return self._spool.append(WEBHOOK, cluster, body, file=f"webhook:{cluster}")
+    def store(self, cluster: str, lines: bytes) -> Future[int]:
+        """Append the events of a webhook's body to the spool."""
+        return self._spool.append(WEBHOOK, cluster, lines, file=f"webhook:{cluster}")
 
     def problems(self) -> list[str]:
         """Why kubewake is not ready."""

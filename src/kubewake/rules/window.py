@@ -16,7 +16,7 @@ SLACK_MICROSECONDS = 30_000_000
 """How long entries stay behind the newest window, for events that come late."""
 
 
-class Entry(Struct, frozen=True, array_like=True, order=True):
+class Entry(Struct, frozen=True, array_like=True):
     """One event in a window. `rules` are the positions of the rules that it matched."""
 
     time: int
@@ -26,6 +26,11 @@ class Entry(Struct, frozen=True, array_like=True, order=True):
     weight: int
     value: str | float | None
     evidence: Evidence
+
+
+def _order(entry: Entry) -> tuple[int, int]:
+    """Entries stand by time and event key; two of one event (told of again, with another rule) stay as they came."""
+    return entry.time, entry.key
 
 
 class Window:
@@ -71,8 +76,8 @@ class Window:
                 return False
             if other.time < entry.time - SLACK_MICROSECONDS:
                 break
-        late = bool(entries) and entry < entries[-1]
-        insort(entries, entry)
+        late = bool(entries) and _order(entry) < _order(entries[-1])
+        insort(entries, entry, key=_order)
         if late:
             self._recount()
         else:
@@ -90,7 +95,7 @@ class Window:
 
     def holds_around(self, entry: Entry) -> bool:
         """Whether it holds in any timespan that contains the entry (for entries that came late)."""
-        first = bisect_left(self.entries, entry)
+        first = bisect_left(self.entries, _order(entry), key=_order)
         for end in range(first, len(self.entries)):
             moment = self.entries[end].time
             if moment > entry.time + self._span:

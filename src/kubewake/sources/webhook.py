@@ -33,8 +33,8 @@ _IN_FLIGHT_BYTES = 256 * 1024 * 1024
 class Door(Protocol):
     """What the receiver needs of the rest of kubewake."""
 
-    def store(self, cluster: str, body: bytes) -> Future[int]:
-        """Append to the spool; raises StoreError at once when it is full."""
+    def store(self, cluster: str, lines: bytes) -> Future[int]:
+        """Append events, one a line, to the spool; raises StoreError at once when it is full."""
 
     def problems(self) -> list[str]:
         """Why kubewake is not ready; empty when it is."""
@@ -75,14 +75,14 @@ class _List(Struct):
     items: list[Raw] | None = None
 
 
-def count_events(body: bytes) -> int:
-    """How many items an EventList, a bare array or a single event holds; raises ValueError with what it is instead."""
+def split(body: bytes) -> list[bytes]:
+    """The items of an EventList, a bare array or a single event; raises ValueError with what it is instead."""
     try:
         if body.lstrip()[:1] == b"[":
-            return len(msgspec.json.decode(body, type=list[Raw]))
+            return list(map(bytes, msgspec.json.decode(body, type=list[Raw])))
         listing = msgspec.json.decode(body, type=_List)
     except RecursionError:
-        return 1  # one event nested too deeply must not cost the others: the decoder sorts it out
+        return [body]  # one event nested too deeply must not cost the others: the decoder sorts it out
     except msgspec.ValidationError:
         try:
             document = msgspec.json.decode(body, type=_Document)
@@ -97,11 +97,11 @@ def count_events(body: bytes) -> int:
     except msgspec.DecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from None
     if listing.items is not None:
-        return len(listing.items)
+        return list(map(bytes, listing.items))
     if listing.kind == "EventList":
-        return 0
+        return []
     if listing.kind == "Event" or b'"auditID"' in body:
-        return 1
+        return [body]
     raise ValueError(
         f"expected an audit.k8s.io EventList or a list of events, found an object of kind {str(listing.kind)[:60]!r}"
     )
@@ -171,22 +171,27 @@ def receiver(door: Door, terms: Terms) -> Litestar:
             in_flight -= expected
         try:
             body = unpacked(body, request.headers.get("content-encoding", "").strip().lower(), terms.body_max_bytes)
-            events = count_events(body)
+            items = split(body)
         except OverflowError:
             raise too_large from None
         except ValueError as error:
             raise _Refusal(400, "not_events", str(error)) from None
-        # Newlines in JSON stand only between tokens; on one line, the body is one record of one place.
-        body = body.replace(b"\r", b" ").replace(b"\n", b" ")
+        if b"\n" in body or b"\r" in body:
+            # Newlines in JSON stand only between tokens.
+            items = [item.replace(b"\r", b" ").replace(b"\n", b" ") for item in items]
+        if not items:
+            return 0
+        # One event a line: the form that is decoded fastest.
+        lines = b"\n".join(items)
         try:
-            stored = door.store(cluster, body)
+            stored = door.store(cluster, lines)
         except StoreError as error:
             raise _Refusal(429, "spool_full", str(error), again) from None
         try:
             await asyncio.wrap_future(stored)
         except StoreError as error:
             raise _Refusal(503, "spool_failed", str(error), again) from None
-        return events
+        return len(items)
 
     @post("/v1/audit/{cluster:str}", request_max_body_size=terms.body_max_bytes)
     async def audit(request: Request[Any, Any, Any]) -> Response[Any]:

@@ -58,7 +58,7 @@ class SpoolFullError(StoreError):
 class Stored(Struct, frozen=True):
     """One body of the spool. `received` is seconds since 1970; `sequence` grows and is never used twice.
 
-    `file` and `line` say where its first line stood; a webhook's body stands at the line of its sequence number.
+    `file` and `line` say where its first line stood; a body without a line (a webhook's) is a place of its own.
     """
 
     sequence: int
@@ -68,6 +68,11 @@ class Stored(Struct, frozen=True):
     line: int
     received: float
     body: bytes
+
+    @property
+    def place(self) -> str:
+        """The file's name in locations; bodies that are no part of a file are told apart by their number."""
+        return self.file if self.line else f"{self.file}#{self.sequence}"
 
 
 class _Append(Struct):
@@ -168,7 +173,7 @@ class Spool:
                     raise StoreError(
                         f"{self._path}: body {sequence} is damaged ({error}); move the file aside to start anew"
                     ) from error
-                found.append(Stored(sequence, source, cluster, file, line or sequence, received, body))
+                found.append(Stored(sequence, source, cluster, file, line, received, body))
                 total += size
                 if total >= max_bytes:
                     break

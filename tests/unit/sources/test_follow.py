@@ -1,6 +1,7 @@
 import gzip
 import os
 import shutil
+from pathlib import Path
 
 import pytest
 import zstandard
@@ -62,7 +63,7 @@ class Bench:
             self.cursor = piece.cursor
             lines = piece.data.decode().splitlines()
             self.got += lines
-            self.places += [(os.path.basename(piece.file), piece.line + k) for k in range(len(lines))]
+            self.places += [(Path(piece.file).name, piece.line + k) for k in range(len(lines))]
 
     def drain(self):
         self.poll()
@@ -114,7 +115,7 @@ def test_rename_and_create(bench):
     bench.write(3)
     bench.poll()
     bench.write(1)
-    os.rename(bench.log, bench.folder / "audit.log.1")
+    bench.log.rename(bench.folder / "audit.log.1")
     bench.write(1, bench.folder / "audit.log.1")
     bench.write(2)
     bench.poll()
@@ -132,7 +133,7 @@ def test_an_unterminated_end_of_a_rotated_file_is_a_line(bench):
     bench.poll()
     with bench.log.open("a") as file:
         file.write(bench.line())
-    os.rename(bench.log, bench.folder / "audit.log.1")
+    bench.log.rename(bench.folder / "audit.log.1")
     bench.write(1)
     bench.drain()
     assert sorted(bench.got) == bench.written
@@ -178,7 +179,7 @@ def test_compressed_after_rotation(bench, packed, killed):
     bench.poll()
     bench.write(2)
     rotated = bench.folder / "audit.log.1"
-    os.rename(bench.log, rotated)
+    bench.log.rename(rotated)
     content = rotated.read_bytes()
     (bench.folder / f"audit.log.1.{packed}").write_bytes(
         gzip.compress(content) if packed == "gz" else zstandard.compress(content)
@@ -199,11 +200,11 @@ def test_several_rotations_while_away(bench):
     bench.write(1)
     for n, name in enumerate(("2026-01-01T00-00-00.000", "2026-01-01T01-00-00.000", "2026-01-01T02-00-00.000")):
         path = bench.folder / f"audit-{name}.log"
-        os.rename(bench.log, path)
-        os.utime(path, ns=(0, os.stat(path).st_mtime_ns + n))
+        bench.log.rename(path)
+        os.utime(path, ns=(0, path.stat().st_mtime_ns + n))
         bench.write(3)
     middle = bench.folder / "audit-2026-01-01T01-00-00.000.log"
-    status = os.stat(middle)
+    status = middle.stat()
     (bench.folder / f"{middle.name}.gz").write_bytes(gzip.compress(middle.read_bytes()))
     os.utime(f"{middle}.gz", ns=(status.st_atime_ns, status.st_mtime_ns))
     middle.unlink()
@@ -221,7 +222,7 @@ def test_old_rotated_files_are_left_alone(bench):
     bench.poll()
     bench.restart()
     bench.write(1)
-    os.rename(bench.log, bench.folder / "audit.log.2")
+    bench.log.rename(bench.folder / "audit.log.2")
     bench.write(1)
     bench.drain()
     assert sorted(bench.got) == bench.written
@@ -237,7 +238,7 @@ def test_folders_and_globs_that_match_rotated_files_too(tmp_path, pattern):
     os.truncate(bench.log, 0)
     bench.write(2)
     bench.drain()
-    os.rename(bench.log, tmp_path / "audit.log.2")
+    bench.log.rename(tmp_path / "audit.log.2")
     bench.write(2)
     bench.drain()
     (tmp_path / "audit.log.2.gz").write_bytes(gzip.compress((tmp_path / "audit.log.2").read_bytes()))
@@ -319,7 +320,7 @@ def test_nothing_is_lost_or_doubled_in_any_order(tmp_path_factory, steps):
             elif step == "compress":
                 for path in bench.folder.glob("audit.log.*"):
                     if path.suffix != ".gz":
-                        status = os.stat(path)
+                        status = path.stat()
                         packed = path.with_name(path.name + ".gz")
                         packed.write_bytes(gzip.compress(path.read_bytes()))
                         os.utime(packed, ns=(status.st_atime_ns, status.st_mtime_ns))
@@ -328,7 +329,7 @@ def test_nothing_is_lost_or_doubled_in_any_order(tmp_path_factory, steps):
                 rotation += 1
                 target = bench.folder / f"audit.log.{rotation}"
                 if step == "rename":
-                    os.rename(bench.log, target)
+                    bench.log.rename(target)
                 else:
                     shutil.copy(bench.log, target)
                     os.truncate(bench.log, 0)

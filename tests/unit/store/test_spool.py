@@ -25,7 +25,7 @@ def test_what_was_appended_comes_back_in_order(spool):
     assert sequences == sorted(sequences)
     found = spool.read(0)
     assert [(item.cluster, item.body) for item in found] == [(f"c{n}", BODY + b" " * n) for n in range(5)]
-    assert [item.line for item in found] == sequences
+    assert [item.place for item in found] == [f"webhook#{sequence}" for sequence in sequences]
     assert spool.read(sequences[3])[0].sequence == sequences[4]
     assert spool.read(sequences[4]) == []
 
