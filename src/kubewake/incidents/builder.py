@@ -51,7 +51,7 @@ READS = frozenset({"get", "list", "watch"})
 MOMENT_SECONDS = 0.001
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
-BLIND_NEARBY_SECONDS = 30.0
+BLIND_NEARBY_SECONDS = 45.0
 """How near a new kind of action must be to the evidence to belong to it, in a session that is not the intruder's alone."""
 FORWARD_FROM_HUBS = frozenset({"L1", "L4"})
 HABIT_FACTOR = 0.2
@@ -341,6 +341,8 @@ class IncidentBuilder:
             return
         if is_hub(cause) and link.id not in FORWARD_FROM_HUBS:
             return
+        if not above.whole and link.cause_ref is not None and not self._is_told(upper, link.cause_ref):
+            return
         if link.scope == "context":
             upper.add_link(link)
             if link.effect_ref is not None:
@@ -392,6 +394,13 @@ class IncidentBuilder:
             upper.add_event(link.effect_ref, why=link.text, link=link.id)
             upper.touch(now, link.effect_ref.last_time)
         self._weigh(upper)
+
+    @staticmethod
+    def _is_told(campaign: Campaign, ref: EventRef) -> bool:
+        """Whether an act of a session of the house falls into the time of the story."""
+        if ref.request in campaign.events:
+            return True
+        return seconds_of(ref.time) >= campaign.created_seconds - NEARBY_SECONDS
 
     @staticmethod
     def _is_visited(campaign: Campaign) -> bool:

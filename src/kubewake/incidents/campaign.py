@@ -69,8 +69,8 @@ class Campaign(Struct, kw_only=True):
 
     def touch(self, seconds: float, time: str) -> None:
         """Note suspicious or linked activity."""
-        gap = seconds - self.last_seconds
-        self.longest_gap = max(self.longest_gap, gap)
+        if self.opened_time:
+            self.longest_gap = max(self.longest_gap, seconds - self.last_seconds)
         if seconds >= self.last_seconds:
             self.last_seconds, self.last_time = seconds, max(time, self.last_time)
         self.version += 1
