@@ -26,6 +26,7 @@ _FLAGS = r"(?:password|passwd|passphrase|pass|token|secret|api-?key|access-?key|
 
 _TOKENS = re.compile(
     r"eyJ[A-Za-z0-9_=-]{8,}(?:\.[A-Za-z0-9_=-]*)*"  # JSON Web Token, whole or cut off
+    r"|\bZXlK[A-Za-z0-9+/_=-]{12,}"  # the same, encoded again as Secrets hold it
     r"|\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"
     r"|\bgh[pousr]_[A-Za-z0-9]{16,}|\bgithub_pat_\w{16,}|\bglpat-[\w-]{12,}|\bnpm_[A-Za-z0-9]{20,}"
     r"|\bxox[abeoprs]-[\w-]{8,}|\bAIza[\w-]{30,}|\bya29\.[\w.-]{16,}|\bsk_(?:live|test)_\w{8,}"
@@ -68,7 +69,7 @@ _ENV_VALUE = re.compile(
 )
 
 _HINT = re.compile(
-    r"(?i)eyJ|pass|pwd|secret|token|key|auth|bearer|credential|cookie|sig|AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_|glpat"
+    r"(?i)eyJ|ZXlK|pass|pwd|secret|token|key|auth|bearer|credential|cookie|sig|AKIA|ASIA|ABIA|ACCA|gh[pousr]_|github_|glpat"
     r"|npm_|xox|AIza|ya29|sk[_-]|hv[sbr]\.|sha256~|dop_v1|BEGIN|\.[a-z0-9]{16}|://|%3A%2F%2F|\s-[apu]|-u|--user|\"data"
 )
 """One look that most texts end at; every pattern above needs one of these."""
@@ -136,6 +137,47 @@ def _redact_list(items: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
     return found
 
 
+_BODIES = frozenset({"requestObject", "responseObject", "request", "response"})
+_CONTENT = ("data", "stringData")
+
+
+def _is_about_secrets(event: Mapping[str, Any]) -> bool:
+    """Whether an audit event, native or of Google Cloud, is about Secrets: its bodies may be patches or lists of them."""
+    ref = event.get("objectRef")
+    if isinstance(ref, Mapping):
+        return ref.get("resource") == "secrets"
+    method = event.get("methodName")
+    return isinstance(method, str) and ".secrets." in method
+
+
+def _redact_entry(key: Any, item: Any) -> Any:
+    if not isinstance(item, str):
+        return item
+    return REDACTED if item and isinstance(key, str) and _is_secret_key(key) else redact(item)
+
+
+def _redact_secret(body: Any, depth: int = 0) -> Any:
+    """A Secret, a list of Secrets, or a patch of one, without the contents."""
+    if depth > MAX_DEPTH:
+        return REDACTED
+    if isinstance(body, Mapping):
+        path = body.get("path")
+        found: dict[Any, Any] = {}
+        for key, item in body.items():
+            if key in _CONTENT and item is not None:
+                found[key] = dict.fromkeys(item, REDACTED) if isinstance(item, Mapping) else REDACTED
+            elif key == "value" and isinstance(path, str) and (path == "" or path.startswith(("/data", "/stringData"))):
+                found[key] = REDACTED
+            elif isinstance(item, (Mapping, list)):
+                found[key] = _redact_secret(item, depth + 1)
+            else:
+                found[key] = _redact_entry(key, item)
+        return found
+    if isinstance(body, list):
+        return [_redact_secret(item, depth + 1) for item in body]
+    return redact(body) if isinstance(body, str) else body
+
+
 def redact_value(value: Any, depth: int = 0) -> Any:
     """A JSON value without credentials: texts redacted, Secret contents and values under telling keys replaced.
 
@@ -146,13 +188,16 @@ def redact_value(value: Any, depth: int = 0) -> Any:
     if depth > MAX_DEPTH:
         return REDACTED
     if isinstance(value, Mapping):
-        is_secret = value.get("kind") == "Secret"
+        kind = value.get("kind") or value.get("@type")
+        if isinstance(kind, str) and kind.rpartition(".")[2] in ("Secret", "SecretList"):
+            return _redact_secret(value, depth)
+        holds_secrets = _is_about_secrets(value)
         name = value.get("name")
         hides_value = isinstance(name, str) and _ENV_NAME.search(name) is not None
         found: dict[Any, Any] = {}
         for key, item in value.items():
-            if (is_secret and key in ("data", "stringData")) and isinstance(item, Mapping):
-                found[key] = dict.fromkeys(item, REDACTED)
+            if holds_secrets and key in _BODIES:
+                found[key] = _redact_secret(item, depth + 1)
             elif (isinstance(key, str) and isinstance(item, str) and item and _is_secret_key(key)) or (
                 key == "value" and hides_value and isinstance(item, str)
             ):

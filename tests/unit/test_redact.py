@@ -16,6 +16,7 @@ JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6ImEifQ.eyJpc3MiOiJrdWJlcm5ldGVzIiwic3ViIjoieC
 HIDDEN = [
     (f"curl -H 'Authorization: Bearer {JWT}' https://kubernetes.default.svc", JWT),
     (f"token {JWT[:60]}", JWT[:60]),
+    (f"echo {base64.b64encode(JWT.encode()).decode()}", "ZXlK"),
     ("authorization: Basic dXNlcjpodW50ZXIy", "dXNlcjpodW50ZXIy"),
     ("Authorization=Bearer+abcdef0123456789", "abcdef0123456789"),
     ("command=curl&command=-H&command=Authorization%3A%20Bearer%20abcdef0123456789", "abcdef0123456789"),
@@ -95,6 +96,33 @@ def test_secret_objects_keep_their_keys_only():
         "data": {"a": REDACTED},
         "stringData": {"b": REDACTED},
     }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"a": "aHVudGVy"}},
+        {"kind": "Secret", "metadata": {"annotations": {"k": "v"}}, "data": {"a": "aHVudGVy"}},
+        {"kind": "SecretList", "items": [{"metadata": {"name": "x"}, "data": {"a": "aHVudGVy"}}]},
+        [{"op": "replace", "path": "/data/a", "value": "aHVudGVy"}],
+        [{"op": "replace", "path": "", "value": {"data": {"a": "aHVudGVy"}}}],
+        {"data": "aHVudGVy"},
+    ],
+)
+def test_events_about_secrets(body):
+    native = {"objectRef": {"resource": "secrets", "name": "db"}, "verb": "patch", "requestObject": body}
+    google = {"protoPayload": {"methodName": "io.k8s.core.v1.secrets.patch", "request": body}}
+    for event in (native, google):
+        hidden = redact_value(event)
+        assert "aHVudGVy" not in json.dumps(hidden)
+        assert REDACTED in json.dumps(hidden)
+    kept = redact_value({"objectRef": {"resource": "configmaps"}, "requestObject": {"data": {"a": "b"}}})
+    assert kept["requestObject"] == {"data": {"a": "b"}}
+
+
+def test_lists_of_secrets():
+    body = {"kind": "SecretList", "items": [{"metadata": {"name": "x"}, "data": {"a": "aHVudGVy"}}]}
+    assert redact_value(body)["items"] == [{"metadata": {"name": "x"}, "data": {"a": REDACTED}}]
 
 
 def test_token_answers_environment_and_arguments():
