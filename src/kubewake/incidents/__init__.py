@@ -3,5 +3,6 @@
 from kubewake.incidents.builder import BAR_NATS, IncidentBuilder
 from kubewake.incidents.document import Reach
 from kubewake.incidents.signal import rule_signal
+from kubewake.incidents.stories import Accusation, Stories
 
-__all__ = ["BAR_NATS", "IncidentBuilder", "Reach", "rule_signal"]
+__all__ = ["BAR_NATS", "Accusation", "IncidentBuilder", "Reach", "Stories", "rule_signal"]

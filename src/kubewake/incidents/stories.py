@@ -1,0 +1,93 @@
+"""Lineage and incidents of one cluster, put together: what the engine calls for each stub."""
+
+from collections.abc import Iterable, Sequence
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.errors import StoreError
+from kubewake.finding import Incident
+from kubewake.incidents.builder import BAR_NATS, IncidentBuilder
+from kubewake.incidents.document import Reach
+from kubewake.incidents.signal import rule_signal
+from kubewake.lineage import Coverage, Lineage
+from kubewake.observation import Evidence, Signal, Stub
+from kubewake.rules.model import RuleInfo
+
+
+class Accusation(Struct, frozen=True):
+    """A finding opened or grew: its rule, its id, the stub that it speaks of and the earlier events that it counts."""
+
+    rule: RuleInfo
+    finding: str
+    stub: Stub
+    evidence: Sequence[Evidence] = ()
+    suppressed: bool = False
+
+
+class _Saved(Struct):
+    lineage: bytes
+    incidents: bytes
+
+
+class Stories:
+    """The stories of one cluster. Feed it every stub in event-time order, with the findings that the stub caused."""
+
+    def __init__(
+        self,
+        rules: dict[str, RuleInfo],
+        *,
+        bar: float = BAR_NATS,
+        reach: Reach | None = None,
+        disabled_links: frozenset[str] = frozenset(),
+    ) -> None:
+        self._lineage = Lineage(disabled_links)
+        self._builder = IncidentBuilder(rules, self._lineage, bar=bar, reach=reach)
+
+    def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
+        """Take in the next stub, what rules found in it (or only now in an earlier one), and what surprised in it."""
+        links = self._lineage.observe(stub)
+        signals: list[Signal] = list(surprises)
+        late: list[tuple[Stub, Signal]] = []
+        for item in accusations:
+            signal = rule_signal(item.rule, item.finding, item.evidence, suppressed=item.suppressed)
+            if item.stub is stub:
+                signals.append(signal)
+            else:
+                late.append((item.stub, signal))
+        self._builder.observe(stub, signals, links)
+        for earlier, signal in late:
+            self._builder.accuse(earlier, signal)
+
+    def current(self) -> list[Incident]:
+        """Every incident, open and closed, oldest first."""
+        return self._builder.current()
+
+    def changed(self) -> list[Incident]:
+        """Incidents that opened or grew since the last call."""
+        return self._builder.changed()
+
+    def merged(self) -> dict[str, str]:
+        """Ids of incidents that turned out to be part of another, each with that one's id."""
+        return dict(self._builder.merged)
+
+    def coverage(self) -> dict[str, Coverage]:
+        """For each link, how many requests or sessions could have carried its fields, and how many did."""
+        return self._lineage.coverage()
+
+    def evicted(self) -> dict[str, int]:
+        """What was forgotten before its time because a memory was full, by memory."""
+        return {**self._lineage.evicted(), "campaigns": self._builder.evicted}
+
+    def snapshot(self) -> bytes:
+        """All state, for `restore`."""
+        return msgspec.msgpack.encode(_Saved(self._lineage.snapshot(), self._builder.snapshot()))
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot; raises StoreError where it cannot be read."""
+        try:
+            saved = msgspec.msgpack.decode(data, type=_Saved)
+        except msgspec.DecodeError as error:
+            raise StoreError(f"saved stories cannot be read ({error}); delete the state to start afresh") from error
+        self._lineage.restore(saved.lineage)
+        self._builder.restore(saved.incidents)
