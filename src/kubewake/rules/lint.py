@@ -197,6 +197,12 @@ def _missing(key: str, where: str = "") -> Callable[[Subject], Found]:
     return run
 
 
+def _missing_covers(subject: Subject) -> Found:
+    """A rule beyond the catalog says so with `covers: []`."""
+    if subject.own and "covers" not in subject.block:
+        yield ("kubewake", "covers"), "'kubewake.covers' is missing"
+
+
 def _covers(subject: Subject) -> Found:
     for index, name in enumerate(_list(subject.block.get("covers"))):
         if not _COVERS.fullmatch(str(name)):
@@ -346,7 +352,7 @@ CHECKS: tuple[Check, ...] = (
     Check("level-above-needs", "Let 'needs' name the audit level that the condition reads.", _level_above_needs),
     Check("missing-story", "Tell in one or two sentences what happened.", _missing("story", "kubewake")),
     Check("missing-remediation", "Say what to do first.", _missing("remediation", "kubewake")),
-    Check("missing-covers", "Name the catalog ids that the rule covers.", _missing("covers", "kubewake")),
+    Check("missing-covers", "Name the catalog ids that the rule covers, or [] if none.", _missing_covers),
     Check("missing-description", "Describe what the rule matches.", _missing("description")),
     Check("missing-falsepositives", "Say what harmless thing looks the same.", _missing("falsepositives")),
     Check("missing-references", "Cite the advisory or documentation.", _missing("references")),
