@@ -19,6 +19,7 @@ class Knowledge(Struct, frozen=True, kw_only=True):
 
     def load(self) -> tuple[RuleSet, Context]:
         """The rules and the context; raises RuleError or SettingsError."""
+        from kubewake.detectors import detector_infos
         from kubewake.intelligence import Intelligence, load_intelligence
         from kubewake.rules.pack import load_rules
 
@@ -29,6 +30,7 @@ class Knowledge(Struct, frozen=True, kw_only=True):
             lists=known.names,
             today=datetime.now(UTC).date().isoformat(),
             only=self.only_rules or None,
+            others=detector_infos(),
         )
         rules.notices.extend(known.notices)
         return rules, known.context(rules.lists)

@@ -4,7 +4,7 @@ Deterministic, bounded and restorable: no clock, no randomised hash; what is evi
 """
 
 import heapq
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from operator import attrgetter
 from typing import Any
@@ -302,6 +302,14 @@ def field_value(name: str, stub: Stub, hit: Hit) -> Any:
         return attribute(stub)
     value = hit.values.get(name)
     return stub.values.get(name) if value is None else value
+
+
+def stub_reader(name: str) -> Callable[[Any], Any]:
+    """Reads a field from a stub alone; None for what stubs do not carry."""
+    attribute = _ATTRIBUTES.get(name)
+    if attribute is not None:
+        return attribute
+    return lambda stub: stub.values.get(name)
 
 
 def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> Iterator[str]:

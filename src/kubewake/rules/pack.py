@@ -187,11 +187,12 @@ def load_rules(
     lists: Mapping[str, Iterable[str]] | None = None,
     today: str = "",
     only: Iterable[str] | None = None,
+    others: Iterable[str] = (),
 ) -> RuleSet:
     """The built-in pack and users' folders as one rule set; RuleError with file:line for what is wrong.
 
     A folder may hold rules, correlations, filters and named lists; `lists` extend the named lists.
-    `today` (ISO date) is what filters expire against.
+    `today` (ISO date) is what filters expire against; `others` are ids of Python detectors that filters may name.
     """
     files = load_builtin() if builtin else []
     layers: list[Mapping[str, Iterable[str]]] = [dict.fromkeys(lists_named(files), ())]
@@ -199,7 +200,7 @@ def load_rules(
     layers.extend(file.lists for file in files)
     if lists:
         layers.append(lists)
-    ruleset = RuleSet(files, lists=merged(*layers), today=today, only=only)
+    ruleset = RuleSet(files, lists=merged(*layers), today=today, only=only, others=others)
     ruleset.notices.extend(reason for file in files for reason in file.skipped)
     return ruleset
 

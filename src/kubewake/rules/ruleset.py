@@ -1,7 +1,7 @@
 """A set of rules, linked and ready to judge: index, predicates, filters, correlations."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
 from typing import Any
 
@@ -11,14 +11,15 @@ from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
 from kubewake.fields import is_known, level_of, scope_of
+from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
 from kubewake.rules.condition import Always, Condition, unnamed
-from kubewake.rules.correlation import STUB_FIELDS, Correlator
+from kubewake.rules.correlation import STUB_FIELDS, Correlator, stub_reader
 from kubewake.rules.lists import fill_lists
 from kubewake.rules.model import RuleInfo, words_needed
 from kubewake.rules.narrowing import Narrow, plan_narrowing
-from kubewake.rules.predicate import Predicate, compile_condition
+from kubewake.rules.predicate import Predicate, compile_condition, compile_within
 from kubewake.rules.routing import Index
 
 
@@ -69,12 +70,19 @@ class CompiledRule:
 
 
 class _CompiledFilter:
-    __slots__ = ("_predicate", "_tree", "id")
+    __slots__ = ("_on_stubs", "_predicate", "_tree", "id")
 
     def __init__(self, id_: str, tree: Condition) -> None:
         self.id = id_
         self._tree = tree
         self._predicate: Predicate | None = None
+        self._on_stubs: Callable[[Stub], bool] | None = None
+
+    def holds_for_stub(self, stub: Stub) -> bool:
+        """Whether the event passes, as far as its stub tells: what stubs do not carry counts as absent."""
+        if self._on_stubs is None:
+            self._on_stubs = compile_within(self._tree, stub_reader)
+        return self._on_stubs(stub)
 
     def holds(self, facts: Facts) -> bool:
         if self._predicate is None:
@@ -86,7 +94,8 @@ class RuleSet:
     """Rules, correlations and filters that were loaded together.
 
     `lists` fill the rules' `%name%` references; `today` (ISO date) is what filters expire against, "" for never.
-    `only` keeps the rules with these ids, and what their correlations need.
+    `only` keeps the rules with these ids, and what their correlations need. `others` are ids that filters may name
+    beside those of the rules: Python detectors'.
     """
 
     def __init__(
@@ -96,12 +105,13 @@ class RuleSet:
         lists: Mapping[str, tuple[str, ...]] | None = None,
         today: str = "",
         only: Iterable[str] | None = None,
+        others: Iterable[str] = (),
     ) -> None:
         kept = tuple(files)
         self.lists = dict(lists or {})
         self.notices: list[str] = []
         """What a user should hear about the rules themselves, such as expired filters."""
-        names = _names(kept)
+        names = {name: name for name in others} | _names(kept)
         correlations = {rule.info.id: _linked(rule, names) for file in kept for rule in file.correlations}
         documents = {rule.info.id: rule for file in kept for rule in file.rules}
         if only is not None:
@@ -129,6 +139,7 @@ class RuleSet:
         self.infos = dict(sorted(self.infos.items()))
         self._ordered = tuple(self.rules[key] for key in sorted(self.rules))
         self._index: Index | None = None
+        self._general_filters: list[_CompiledFilter] = []
         self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
         self._words: dict[str, tuple[str, ...]] = {}
 
@@ -147,6 +158,13 @@ class RuleSet:
         """The id of the first filter that takes the event out of the rule, if any."""
         for item in self._filters.get(rule, ()):
             if not item.holds(facts):
+                return item.id
+        return None
+
+    def suppressor_of_stub(self, rule: str, stub: Stub) -> str | None:
+        """The id of the first filter that takes the event behind a stub out of a Python detector's findings."""
+        for item in self._filters.get(rule, self._general_filters):
+            if not item.holds_for_stub(stub):
                 return item.id
         return None
 
@@ -189,8 +207,13 @@ class RuleSet:
                 self.notices.append(f"{where}: filter '{item.id}' expired on {item.expires} and is ignored")
                 continue
             compiled = _CompiledFilter(item.id, fill_lists(unnamed(item.tree), self.lists, where))
+            if item.rules is None:
+                self._general_filters.append(compiled)
             for key in self._filtered(item, names, where):
-                linked.setdefault(key, []).append(compiled)
+                if key not in linked:
+                    linked[key] = [] if key in self.rules else list(self._general_filters)
+                if compiled not in linked[key]:
+                    linked[key].append(compiled)
         return linked
 
     def _filtered(self, item: Filter, names: Mapping[str, str], where: str) -> list[str]:
