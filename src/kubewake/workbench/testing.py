@@ -134,7 +134,7 @@ def read_cases(path: Path) -> list[Case]:
         raise document.error("'base' must be a mapping: part of an event", "base")
     cases: list[Case] = []
     for kind in ("fires", "quiet"):
-        items = document.data.get(kind) or []
+        items = document.data.get(kind, [])
         if not isinstance(items, list):
             raise document.error(f"'{kind}' must be a list of cases", kind)
         for index, item in enumerate(items):
