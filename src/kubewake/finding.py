@@ -164,6 +164,8 @@ class InputSummary(Struct, kw_only=True):
     malformed: list[Malformed] = []
     malformed_total: int = 0
     partial: int = 0
+    """Events judged although fields of them are unknown; `faults` holds the first 100 places."""
+    faults: list[Malformed] = []
     skipped: int = 0
     duplicates: int = 0
     late: int = 0

@@ -117,6 +117,8 @@ class Observation(Struct, kw_only=True):
     size_bytes: int = 0
     malformed: list[Malformed] = []
     malformed_total: int = 0
+    faults: list[Malformed] = []
+    """Where events are judged in part, because fields of them are missing or of a wrong kind."""
     partial: int = 0
     skipped: int = 0
     first_time: str = ""

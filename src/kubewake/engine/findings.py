@@ -11,7 +11,7 @@ from kubewake.detectors import Evidence, evidence_of
 from kubewake.event import key_text
 from kubewake.finding import MAX_EVIDENCE, SEVERITY_RANK, Actor, Finding, Location, Severity, Target, stable_id
 from kubewake.observation import Hit, Stub
-from kubewake.rules.model import RuleInfo, fill
+from kubewake.rules.model import RuleInfo, fill, fill_step
 
 MAX_OPEN_FINDINGS = 50_000
 """Findings that can still grow at once; beyond it the longest idle are closed early (they lose nothing but growth)."""
@@ -196,7 +196,7 @@ def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tup
         ),
         outcome=last.outcome or "failed",  # type: ignore[arg-type]  # Facts gives one of the three
         story=fill(info.story, words),
-        remediation=[fill(step, words) for step in info.remediation],
+        remediation=[fill_step(step, words) for step in info.remediation],
         attack=info.attack,
         suppressed_by=hit.suppressed_by,
         explain=explain,

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Iterator
 import msgspec
 from msgspec import Struct
 
-from kubewake.detectors import Detector, DetectorSet
+from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.errors import StoreError
@@ -30,14 +30,16 @@ class _Saved(Struct):
     findings: bytes
     clusters: dict[str, dict[str, bytes]]
     input: InputSummary
+    fleet: bytes
 
 
 class ClusterFold:
     """Everything that is learnt about one cluster: windows, detectors."""
 
     def __init__(self, rules: RuleSet, detectors: Iterable[type[Detector]] | None) -> None:
+        self._rules = rules
         self._correlator = rules.new_correlator()
-        self._detectors = DetectorSet(detectors)
+        self._detectors = DetectorSet(cluster_detectors(detectors))
 
     def observe(self, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]) -> list[Finding]:
         """Pass one stub through every stateful part; returns the findings that it opened or grew."""
@@ -48,18 +50,7 @@ class ClusterFold:
                 if info is not None:
                     hit = Hit(match.rule, match.suppressed_by, match.values)
                     found.append(book.add(info, hit, match.stub, earlier=match.evidence, group=match.group))
-        for detection in self._detectors.observe(stub):
-            info = infos.get(detection.rule)
-            if info is not None:
-                found.append(
-                    book.add(
-                        info,
-                        Hit(detection.rule, None, detection.values),
-                        detection.stub,
-                        earlier=detection.evidence,
-                        severity=detection.severity,
-                    ),
-                )
+        found.extend(detected(self._rules, self._detectors, stub, book, infos))
         return found
 
     def snapshot(self) -> dict[str, bytes]:
@@ -70,6 +61,22 @@ class ClusterFold:
         """Go on from `snapshot()`."""
         self._correlator.restore(parts["correlations"])
         self._detectors.restore(parts["detectors"])
+
+
+def detected(
+    rules: RuleSet, detectors: DetectorSet, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]
+) -> Iterator[Finding]:
+    """The findings that a stub's passage through detectors opened or grew."""
+    for detection in detectors.observe(stub):
+        info = infos.get(detection.rule)
+        if info is not None:
+            yield book.add(
+                info,
+                Hit(detection.rule, rules.suppressor_of_stub(detection.rule, detection.stub), detection.values),
+                detection.stub,
+                earlier=detection.evidence,
+                severity=detection.severity,
+            )
 
 
 class Fold:
@@ -91,6 +98,7 @@ class Fold:
         self._detectors = None if detectors is None else tuple(detectors)
         self._order = Order(lateness_seconds)
         self._clusters: dict[str, ClusterFold] = {}
+        self._fleet = DetectorSet(fleet_detectors(self._detectors))
         self._infos = {**rules.infos, **DetectorSet(self._detectors).infos}
         self._book = FindingBook(self._infos)
         self._input = InputSummary()
@@ -106,6 +114,7 @@ class Fold:
         summary.malformed_total += observation.malformed_total
         room = MAX_MALFORMED_KEPT - len(summary.malformed)
         summary.malformed.extend(observation.malformed[:room])
+        summary.faults.extend(observation.faults[: MAX_MALFORMED_KEPT - len(summary.faults)])
         self._files.setdefault(observation.file)
         if observation.first_time and (summary.first_time is None or observation.first_time < summary.first_time):
             summary.first_time = observation.first_time
@@ -123,6 +132,8 @@ class Fold:
             if cluster is None:
                 cluster = self._clusters[stub.cluster] = ClusterFold(self._rules, self._detectors)
             cluster.observe(stub, self._book, self._infos)
+            for _ in detected(self._rules, self._fleet, stub, self._book, self._infos):
+                pass
         return list(self._book.changed())
 
     def closed(self) -> list[Finding]:
@@ -178,6 +189,7 @@ class Fold:
                 findings=self._book.snapshot(),
                 clusters={name: cluster.snapshot() for name, cluster in sorted(self._clusters.items())},
                 input=self.input(),
+                fleet=self._fleet.snapshot(),
             ),
         )
 
@@ -198,5 +210,6 @@ class Fold:
         for name, parts in saved.clusters.items():
             self._clusters[name] = ClusterFold(self._rules, self._detectors)
             self._clusters[name].restore(parts)
+        self._fleet.restore(saved.fleet)
         self._input = saved.input
         self._files = dict.fromkeys(saved.input.files)

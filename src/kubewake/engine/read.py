@@ -5,14 +5,18 @@ the rules can still say about a behaviour is worked out once (see docs/architect
 work, so any process may read any batch.
 """
 
+import re
 from array import array
 from collections.abc import Iterable
 
+import msgspec
 import xxhash
+from msgspec.structs import replace
 
-from kubewake.engine.stub import CREDENTIAL_ID, REASON, USUAL_ANNOTATIONS, fill, legacy_token_secret, outline, place
-from kubewake.event import AuditEvent, Batch
+from kubewake.engine.stub import fill, make_outline, place
+from kubewake.event import NO_BODY, AuditEvent, Batch
 from kubewake.facts import Context, Facts
+from kubewake.head import HeadBatch, heads_of
 from kubewake.observation import Hit, Observation, Stub
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 
@@ -31,28 +35,57 @@ ROUTINE_RESOURCES = frozenset(
 )
 """Written all day by the control plane, nodes and operators: ordinary unless a rule says otherwise."""
 ROUTINE_SUBRESOURCES = frozenset({"status", "finalize"})
+CAUSES = frozenset(
+    {
+        "certificatesigningrequests",
+        "clusterrolebindings",
+        "clusterroles",
+        "cronjobs",
+        "customresourcedefinitions",
+        "daemonsets",
+        "deployments",
+        "jobs",
+        "mutatingwebhookconfigurations",
+        "namespaces",
+        "nodes",
+        "pods",
+        "replicasets",
+        "rolebindings",
+        "roles",
+        "serviceaccounts",
+        "statefulsets",
+        "validatingwebhookconfigurations",
+    },
+)
+"""What later requests can follow from: writes of these pass singly even when a component does its own job."""
 ENTERING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "ephemeralcontainers"})
 LONG_RUNNING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy"})
+GATHERED_LEVELS = frozenset({"informational", "low"})
+"""Hits of rules for hunters and auditors at these levels do not make an ordinary event pass singly: they are counted."""
 PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
-NO_ANNOTATIONS: dict[str, str] = {}
-NO_EXTRA: dict[str, list[str]] = {}
+
+
+may_traverse = re.compile(r"\.\.|%(?:25)*2[eE]").search
+"""URIs that could hold a `..` step are part of the behaviour key, so that rules about them cost nothing on others."""
 
 
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
-    __slots__ = ("certain", "code", "epoch", "ignored", "number", "outline", "owner", "rules", "single", "span", "stub")
+    __slots__ = ("bare_rules", "certain", "code", "epoch", "ignored", "is_partial", "number", "outline", "owner", "rules", "single", "span", "stub")
 
     def __init__(
         self,
         outline: Stub,
         *,
         code: int,
+        is_partial: bool = False,
         ignored: bool = False,
         single: bool = False,
         certain: tuple[str, ...] = (),
         rules: tuple[CompiledRule, ...] = (),
+        bare_rules: tuple[CompiledRule, ...] = (),
     ) -> None:
         self.outline = outline
         self.code = code
@@ -60,10 +93,12 @@ class Behaviour:
         self.single = single
         self.certain = certain
         self.rules = rules
+        self.bare_rules = bare_rules
         self.epoch = -1
         self.span = ""
-        self.number = 0
-        self.stub: Stub | None = None
+        self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
+        self.stub = outline
+        self.is_partial = is_partial
         self.owner = 0
 
 
@@ -78,10 +113,16 @@ class Reader:
         self._since = since
         self._until = until
         self._context = context
+        feeding = {name for correlation in rules.correlations for name in correlation.rules}
+        self._gathered = {
+            info.id
+            for info in rules.infos.values()
+            if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
+        }
         self._behaviours: dict[tuple[object, ...], Behaviour] = {}
         self._epoch = 0
 
-    def read(self, batches: Iterable[Batch]) -> Observation:
+    def read(self, batches: Iterable[Batch | HeadBatch]) -> Observation:
         """Judge every event of the batches (of one file) once; ordinary events aggregate over all of them."""
         if len(self._behaviours) > MAX_BEHAVIOURS:
             self._behaviours.clear()
@@ -93,10 +134,13 @@ class Reader:
             observation.file = batch.file
             observation.size_bytes += batch.size_bytes
             observation.skipped += batch.skipped
-            if batch.malformed:
-                observation.malformed = observation.malformed + batch.malformed
-                observation.malformed_total += len(batch.malformed)
-            self._read_batch(batch, observation, open_stubs, keys, owners)
+            whole = heads_of(batch) if isinstance(batch, Batch) else batch
+            self._read_batch(whole, observation, open_stubs, keys, owners)
+            if whole.malformed:
+                observation.malformed = observation.malformed + whole.malformed
+                observation.malformed_total += len(whole.malformed)
+            if whole.faults:
+                observation.faults = observation.faults + whole.faults
             observation.cursor = batch.cursor
         observation.events = len(keys)
         observation.keys, observation.owners = keys.tobytes(), owners.tobytes()
@@ -104,7 +148,7 @@ class Reader:
 
     def _read_batch(
         self,
-        batch: Batch,
+        batch: HeadBatch,
         observation: Observation,
         open_stubs: dict[tuple[int, str], int],
         keys: "array[int]",
@@ -117,118 +161,126 @@ class Reader:
         stubs = observation.stubs
         add_key = keys.append
         add_owner = owners.append
-        file, lines, default_cluster = batch.file, batch.lines, batch.cluster
+        file, lines, default_cluster, load = batch.file, batch.lines, batch.cluster, batch.load
         first_time, last_time = observation.first_time, observation.last_time
-        for index, event in enumerate(batch.events):
-            stage = event.stage
-            received = event.request_received_timestamp
-            time = event.stage_timestamp or received or ""
+        for index, head in enumerate(batch.heads):
+            received = head.request_received_timestamp
+            time = head.stage_timestamp or received or ""
             if time < since or (until and time >= until):
                 continue
-            user = event.user
-            ref = event.object_ref
-            status = event.response_status
-            annotations = event.annotations or NO_ANNOTATIONS
-            cluster = event.cluster or default_cluster
-            if user is not None:
-                username = user.username
-                groups = user.groups
-                credential = (user.extra or NO_EXTRA).get(CREDENTIAL_ID)
-                identity = (username, groups, credential[0] if credential else None)
-            else:
-                username = identity = None
-            request_uri = event.request_uri
+            user = bytes(head.user)
+            ref = head.object_ref
+            status = head.response_status
+            annotations = head.annotations
             if ref is not None:
-                subject = (ref.resource, ref.subresource, ref.api_group, ref.namespace)
+                resource = ref.resource
+                subject = (
+                    resource,
+                    ref.subresource,
+                    ref.api_group,
+                    ref.namespace,
+                    ref.name if resource == "secrets" else None,
+                )
             else:
                 subject = None
-            impersonated = event.impersonated_user
+            impersonated = head.impersonated_user
+            uri = head.request_uri
             behaviour_key = (
-                identity,
-                event.verb,
+                user,
+                head.verb,
                 subject,
-                event.user_agent,
-                event.source_ips,
+                head.user_agent,
+                bytes(head.source_ips),
+                uri if uri is not None and may_traverse(uri) is not None else None,
                 status.code if status is not None else None,
-                stage,
-                annotations.get(REASON),
-                annotations.get("authorization.k8s.io/decision"),
-                event.level,
-                cluster,
-                None if impersonated is None else (impersonated.username, impersonated.groups, impersonated.uid),
-                event.unknown,
-                legacy_token_secret(annotations) if len(annotations) > USUAL_ANNOTATIONS else None,
+                head.stage,
+                annotations,
+                head.level,
+                default_cluster,
+                None if impersonated is NO_BODY else bytes(impersonated),
             )
-            text = f"{cluster}\0{event.audit_id}\0{received or time}\0{username}\0{request_uri}"
             behaviour = behaviours.get(behaviour_key)
-            if event.unknown:
+            event = None
+            if behaviour is None:
+                event = load(index)
+                if event is None:
+                    continue
+                behaviour = behaviours[behaviour_key] = self._learn(event, event.cluster or default_cluster)
+                if behaviour.outline.cluster not in observation.clusters:
+                    observation.clusters += (behaviour.outline.cluster,)
+            if behaviour.is_partial:
                 observation.partial += 1
-            if behaviour is None or event.envelope:
-                behaviour = self._learn(event, cluster)
-                if cluster not in observation.clusters:
-                    observation.clusters += (cluster,)
-                if not event.envelope:
-                    behaviours[behaviour_key] = behaviour
+                event = event or load(index)
+            outline = behaviour.outline
+            text = f"{outline.cluster}\0{head.audit_id}\0{received or time}\0{outline.user}\0{uri}"
             key = (digest(text.encode()) & ~3) | behaviour.code
-            add_key(key)
             if not first_time or (time and time < first_time):
                 first_time = time
             if time > last_time:
                 last_time = time
             if behaviour.ignored:
+                add_key(key)
                 add_owner(UNOWNED)
                 continue
-            if not behaviour.single:
-                if behaviour.rules:
-                    facts = Facts(event, cluster, self._context)
-                    hits = self._judge(behaviour, facts)
-                    if hits:
-                        add_owner(len(stubs))
-                        stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
+            rules = (
+                behaviour.bare_rules
+                if head.request_object is NO_BODY and head.response_object is NO_BODY
+                else behaviour.rules
+            )
+            single = behaviour.single
+            if single or rules:
+                event = event or load(index)
+                if event is None:
+                    continue
+                facts = Facts(event, outline.cluster, self._context)
+                hits = self._judge(behaviour.certain, rules, facts)
+                if single or len(hits) > len(behaviour.certain):
+                    add_key(key)
+                    if not hits and behaviour.code in PROVISIONAL_STAGES:
+                        add_owner(UNOWNED)
                         continue
-                span = time[:SPAN_CHARACTERS]
-                if behaviour.epoch == epoch and behaviour.span == span:
-                    stub = behaviour.stub
-                    add_owner(behaviour.owner)
-                else:
-                    number = behaviour.number = behaviour.number or digest(repr(behaviour_key).encode())
-                    owner = open_stubs.get((number, span), -1)
-                    behaviour.epoch, behaviour.span = epoch, span
-                    if owner < 0:
-                        owner = len(stubs)
-                        open_stubs[number, span] = owner
-                        stub = place(behaviour.outline, event, key, file, lines[index])
-                        stub.behaviour = number
-                        stubs.append(stub)
-                        behaviour.stub, behaviour.owner = stub, owner
-                        add_owner(owner)
-                        continue
-                    stub = stubs[owner]
+                    add_owner(len(stubs))
+                    stubs.append(fill(outline, event, facts, key, file, lines[index], hits))
+                    continue
+            add_key(key)
+            span = time[:SPAN_CHARACTERS]
+            if behaviour.epoch != epoch or behaviour.span != span:
+                behaviour.epoch, behaviour.span = epoch, span
+                number = behaviour.number
+                owner = open_stubs.get((number, span), -1)
+                if owner < 0:
+                    owner = len(stubs)
+                    open_stubs[number, span] = owner
+                    stub = place(outline, head, key, file, lines[index])
+                    stub.behaviour = number
+                    if behaviour.certain:
+                        event = event or load(index)
+                        if event is None:
+                            keys.pop()
+                            open_stubs.pop((number, span))
+                            continue
+                        stub.hits = self._words(behaviour.certain, Facts(event, outline.cluster, self._context))
+                    stubs.append(stub)
                     behaviour.stub, behaviour.owner = stub, owner
                     add_owner(owner)
-                assert stub is not None
-                stub.count += 1
-                if time >= stub.last_time:
-                    if time > stub.last_time or key > stub.last_key:
-                        stub.last_time, stub.last_key, stub.last_audit_id = time, key, event.audit_id or ""
-                elif (time, key) < (stub.time, stub.key):
-                    stub.time, stub.key, stub.audit_id = time, key, event.audit_id or ""
-                    stub.file, stub.line, stub.uri = file, lines[index], request_uri or ""
-                    stub.name = (ref.name if ref is not None else None) or ""
-                continue
-            facts = Facts(event, cluster, self._context)
-            hits = self._judge(behaviour, facts)
-            if not hits and behaviour.code in PROVISIONAL_STAGES:
-                add_owner(UNOWNED)
-                continue
-            add_owner(len(stubs))
-            stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
+                    continue
+                behaviour.stub, behaviour.owner = stubs[owner], owner
+            stub = behaviour.stub
+            add_owner(behaviour.owner)
+            stub.count += 1
+            if time >= stub.last_time:
+                if time > stub.last_time or key > stub.last_key:
+                    stub.last_time, stub.last_key, stub.last_audit_id = time, key, head.audit_id or ""
+            elif (time, key) < (stub.time, stub.key):
+                stub.time, stub.key, stub.audit_id = time, key, head.audit_id or ""
+                stub.file, stub.line, stub.uri = file, lines[index], uri or ""
+                stub.name = (ref.name if ref is not None else None) or ""
         observation.first_time, observation.last_time = first_time, last_time
 
     def _learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""
         facts = Facts(event, cluster, self._context)
-        shared = outline(event, facts)
+        shared = make_outline(event, facts)
         stage = event.stage or ""
         ref = event.object_ref
         subresource = (ref.subresource if ref is not None else None) or ""
@@ -246,35 +298,49 @@ class Reader:
                 certain.append(rule.id)
             elif narrowed is not False:
                 rules.append(narrowed)
+        bare_rules: list[CompiledRule] = []
+        if rules:
+            bare = Facts(replace(event, request_object=NO_BODY, response_object=NO_BODY), cluster, self._context)
+            for rule in rules:
+                narrowed = rule.narrow_bare(bare)
+                if narrowed is True:
+                    bare_rules.append(rule)
+                elif narrowed is not False:
+                    bare_rules.append(narrowed)
         if stage_code in PROVISIONAL_STAGES:
             return Behaviour(
                 shared,
                 code=stage_code,
+                is_partial=bool(event.unknown),
                 ignored=not (certain or rules),
                 single=True,
                 certain=tuple(certain),
                 rules=tuple(rules),
+                bare_rules=tuple(bare_rules),
             )
         return Behaviour(
             shared,
             code=stage_code,
-            single=bool(certain) or is_notable(event, facts),
+            is_partial=bool(event.unknown),
+            single=is_notable(event, facts) or not self._gathered.issuperset(certain),
             certain=tuple(certain),
             rules=tuple(rules),
+            bare_rules=tuple(bare_rules),
         )
 
-    def _judge(self, behaviour: Behaviour, facts: Facts) -> tuple[Hit, ...]:
+    def _judge(self, certain: tuple[str, ...], rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[Hit, ...]:
         """The hits of the rules that match, each with what its words need."""
-        matching = [*behaviour.certain, *(rule.id for rule in behaviour.rules if rule.matches(facts))]
-        return tuple(
-            Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in matching
-        )
+        return self._words(certain + tuple(rule.id for rule in rules if rule.matches(facts)), facts)
+
+    def _words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
+        return tuple(Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in rules)
 
 
 def is_notable(event: AuditEvent, facts: Facts) -> bool:
     """Whether events of this behaviour pass singly even where no rule matches.
 
-    Denials, sensitive reads, impersonation, entering a pod, and every write that is not the control plane's routine.
+    Denials, impersonation, entering a pod, and every write that is not a component's routine. Reads of Secrets are
+    counted per Secret (its name is part of the behaviour key), so who read which is never lost.
     """
     outcome = facts.value("outcome")
     ref = event.object_ref
@@ -283,9 +349,10 @@ def is_notable(event: AuditEvent, facts: Facts) -> bool:
     if outcome == "denied" or event.impersonated_user is not None or subresource in ENTERING_SUBRESOURCES:
         return True
     if (event.verb or "") in READS:
-        return resource == "secrets"
+        return False
     if ref is None or not resource:
         return (event.verb or "") not in {"head", "options", ""}
-    routine = resource in ROUTINE_RESOURCES or subresource in ROUTINE_SUBRESOURCES
-    return not (routine and facts.value("actor.kind") in {"control-plane", "node", "serviceaccount"})
+    if resource in ROUTINE_RESOURCES or subresource in ROUTINE_SUBRESOURCES:
+        return facts.value("actor.kind") not in {"control-plane", "node", "serviceaccount"}
+    return not (facts.value("actor.in_profile") and resource not in CAUSES and subresource != "token")
 

@@ -5,6 +5,7 @@ from copy import copy
 from kubewake.engine.carried import behaviour_values, event_values
 from kubewake.event import AuditEvent, event_key
 from kubewake.facts import Facts
+from kubewake.head import Head
 from kubewake.observation import Hit, Stub
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
@@ -23,10 +24,10 @@ REASON = "authorization.k8s.io/reason"
 
 def make_stub(event: AuditEvent, facts: Facts, file: str, line: int, hits: tuple[Hit, ...] = ()) -> Stub:
     """The stub of one event."""
-    return fill(outline(event, facts), event, facts, event_key(event, facts.cluster), file, line, hits)
+    return fill(make_outline(event, facts), event, facts, event_key(event, facts.cluster), file, line, hits)
 
 
-def outline(event: AuditEvent, facts: Facts) -> Stub:
+def make_outline(event: AuditEvent, facts: Facts) -> Stub:
     """What the stubs of all events of one behaviour share; time, place, name and evidence are still empty."""
     user = event.user
     extra = (user.extra if user is not None else None) or {}
@@ -62,38 +63,27 @@ def outline(event: AuditEvent, facts: Facts) -> Stub:
         reason=annotations.get(REASON) or "",
         credential=first(extra.get(CREDENTIAL_ID)),
         issued_credential="",
-        pod="",
-        pod_uid="",
-        node="",
-        secret_token="",
+        pod=first(extra.get(POD_NAME)),
+        pod_uid=first(extra.get(POD_UID)),
+        node=first(extra.get(NODE_NAME)),
+        secret_token=legacy_token_secret(annotations),
         file="",
         line=0,
         values=behaviour_values(facts),
     )
 
 
-def place(stub: Stub, event: AuditEvent, key: int, file: str, line: int) -> Stub:
+def place(stub: Stub, event: AuditEvent | Head, key: int, file: str, line: int) -> Stub:
     """A copy of an outline that stands for this event; `count` and the body's values are left as they are."""
-    time = event.time
     ref = event.object_ref
     placed = copy(stub)
-    placed.time = placed.last_time = time
+    placed.time = placed.last_time = event.stage_timestamp or event.request_received_timestamp or ""
     placed.key = placed.last_key = key
     placed.audit_id = placed.last_audit_id = event.audit_id or ""
     placed.name = (ref.name if ref is not None else None) or ""
     placed.uri = event.request_uri or ""
     placed.file = file
     placed.line = line
-    user = event.user
-    if user is not None and user.extra:
-        extra = user.extra
-        placed.pod = first(extra.get(POD_NAME))
-        placed.pod_uid = first(extra.get(POD_UID))
-        placed.node = first(extra.get(NODE_NAME))
-    annotations = event.annotations
-    if annotations is not None and len(annotations) > USUAL_ANNOTATIONS:
-        placed.issued_credential = annotations.get(ISSUED_CREDENTIAL_ID) or ""
-        placed.secret_token = legacy_token_secret(annotations)
     return placed
 
 
@@ -109,6 +99,9 @@ def fill(
     """A copy of an outline for this single event, with what rules found and what its body says."""
     placed = place(stub, event, key, file, line)
     placed.hits = hits
+    annotations = event.annotations
+    if annotations is not None and len(annotations) > USUAL_ANNOTATIONS:
+        placed.issued_credential = annotations.get(ISSUED_CREDENTIAL_ID) or ""
     values = event_values(facts)
     if values:
         placed.values = {**stub.values, **values}

@@ -103,16 +103,19 @@ _STRUCTS = ("user", "impersonatedUser", "objectRef", "responseStatus")
 
 Reader = Callable[["Facts"], Any]
 
+MAX_NESTED_LISTS = 16
+
 
 def plain_name(name: str) -> str:
     """The field name without the escapes of dots inside keys."""
     return name.replace("\\.", ".")
 
 
-def walk(value: Any, steps: tuple[str, ...], start: int = 0) -> Any:
+def walk(value: Any, steps: tuple[str, ...], start: int = 0, nested: int = 0) -> Any:
     """What stands behind the steps: through lists every element, through keys with dots the one that fits.
 
-    A path that crosses a list answers with a flat list of what it found, or None when that is nothing.
+    A path that crosses a list answers with a flat list of what it found, or None when that is nothing. Lists nested
+    deeper than `MAX_NESTED_LISTS` are no Kubernetes object and read as absent.
     """
     count = len(steps)
     while start < count:
@@ -133,11 +136,13 @@ def walk(value: Any, steps: tuple[str, ...], start: int = 0) -> Any:
                         return found
             return None
         if isinstance(value, (list, tuple)):
+            if nested >= MAX_NESTED_LISTS:
+                return None
             if steps[start].isdigit() and int(steps[start]) < len(value):
                 return walk(value[int(steps[start])], steps, start + 1)
             results: list[Any] = []
             for item in value:
-                found = walk(item, steps, start)
+                found = walk(item, steps, start, nested + 1)
                 if isinstance(found, list):
                     results.extend(found)
                 elif found is not None:

@@ -82,7 +82,8 @@ def decode(data: bytes, *, file: str, first_line: int = 1, cluster: str = "", hi
 
     `batches` is faster where lines are many and their events need not be kept.
     """
-    events = decode_list(data) if hint in (None, "eventlist") else None
+    is_one_line = data.find(b"\n") in (-1, len(data) - 1)
+    events = decode_list(data) if is_one_line and hint in (None, "eventlist") else None
     if events is not None:
         lines = [first_line] * len(events)
         return Batch(file=file, events=events, lines=lines, size_bytes=len(data), cluster=cluster)

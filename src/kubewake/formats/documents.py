@@ -74,12 +74,17 @@ class Documents:
         self._listed = False
         """Whether the list under way stands in an object."""
         self._too_long = False
+        self._seeking = False
+        """Looking for a line that begins a document, behind one that is broken."""
         self._scalars = 0
+        self._is_first = True
+        """Whether the list under way has had no record yet."""
         self._restarts = 0
         self._pieces: list[Piece] = []
         self._lines: list[bytes] = []
         self._group: list[bytes] = []
         self._group_line = 0
+        """Line of the last record."""
         self._first_line = first_line
         self._size = 0
 
@@ -120,6 +125,12 @@ class Documents:
     def _scan_between(self, *, final: bool) -> bool:
         """Look for the next record; False when the buffer holds none."""
         buffer = self._buffer
+        if self._seeking:
+            found = _NEXT_DOCUMENT.search(buffer, self._position)
+            if found is None:
+                self._position = len(buffer) - (not final and buffer.endswith(b"\n"))
+                return False
+            self._position, self._seeking = found.end(), False
         match = _BEFORE_RECORD.match(buffer, self._position)
         assert match is not None
         self._position = self._start = match.end()
@@ -130,7 +141,7 @@ class Documents:
             return self._scan_list(byte, final=final)
         if byte == b"[":
             self._position += 1
-            self._place, self._listed, self._scalars = _Place.LIST, False, 0
+            self._place, self._listed, self._scalars, self._is_first = _Place.LIST, False, 0, True
             return True
         if byte == b"{":
             self._position += 1
@@ -153,11 +164,13 @@ class Documents:
             self._position += 1
             if self._scalars:
                 self._reject(f"a JSON array with {self._scalars} items that are no objects")
+            elif self._is_first:
+                self._emit(b"[]")
             self._place, self._depth = (_Place.TAIL, 1) if self._listed else (_Place.BETWEEN, 0)
             return True
         if byte in (b"{", b"["):
             self._position += 1
-            self._depth, self._place = 1, _Place.ITEM
+            self._depth, self._place, self._is_first = 1, _Place.ITEM, False
             return True
         if byte == b"}":
             self._position += 1
@@ -170,6 +183,7 @@ class Documents:
             if token.end() == len(buffer) and not final and len(buffer) - self._position <= self._limit:
                 return False
             self._emit(b"[" + token.group() + b"]")
+            self._is_first = False
             self._position = token.end()
             return True
         scalar = _SCALAR.match(buffer, self._position)
@@ -198,7 +212,7 @@ class Documents:
                     opened = _LIST_STARTS.match(buffer, end)
                     if opened is not None and opened.group(1) is None:
                         self._depth, self._position = 0, opened.end()
-                        self._place, self._listed, self._scalars = _Place.LIST, True, 0
+                        self._place, self._listed, self._scalars, self._is_first = _Place.LIST, True, 0, True
                         return True
                     if not final and (opened is not None or _UNDECIDED.match(buffer, end)):
                         self._depth, self._position = depth, token.start()
@@ -240,14 +254,9 @@ class Documents:
         self._restarts += 1
         self._depth, self._too_long = 0, False
         self._place = _Place.BETWEEN
-        after = _NEXT_DOCUMENT.search(self._buffer, self._start) if self._restarts <= _MOST_RESTARTS else None
-        if after is not None:
-            self._position = after.end()
-        elif self._restarts <= _MOST_RESTARTS:
-            self._position = len(self._buffer) if self._position <= self._start else self._position
-            end = self._buffer.find(b"\n", self._position)
-            self._position = len(self._buffer) if end < 0 else end
-        else:
+        self._seeking = True
+        self._position = self._start
+        if self._restarts > _MOST_RESTARTS:
             self._position = len(self._buffer)
             if self._restarts == _MOST_RESTARTS + 1:
                 self._reject(f"more than {_MOST_RESTARTS} broken documents: the rest of what is buffered is left out")
@@ -282,7 +291,7 @@ class Documents:
 
     def _emit_text(self, line: bytes) -> None:
         """A line of something else between the documents: the decoder says what it is, or finds JSON in it."""
-        if self._group and self._line_at(self._start) == self._group_line:
+        if self._line_at(self._start) == self._group_line:
             self._reject(
                 f"{len(line)} bytes behind a JSON document on its line: {line[:40].decode(errors='replace')!a}"
             )
@@ -298,7 +307,7 @@ class Documents:
         if len(group) == 1:
             self._lines.append(group[0])
         else:
-            listed = (item[1:-1] if item[:1] == b"[" else item for item in group)
+            listed = (item[1:-1] if item[:1] == b"[" else item for item in group if item != b"[]")
             self._lines.append(b"[" + b",".join(listed) + b"]")
         self._group = []
 

@@ -104,7 +104,8 @@ class LogEventList:
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """The log events."""
-        yield Inner(listed(record.get("events")))
+        if "events" in record:
+            yield Inner(listed(record["events"]))
         for row in listed(record.get("results")):
             cells = [mapping(cell) for cell in listed(row)]
             yield Inner({str(cell.get("field")): cell.get("value") for cell in cells})

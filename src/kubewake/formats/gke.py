@@ -174,7 +174,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
     if stage is None and operation.get("first") is True and "last" not in operation and _is_long(call):
         stage = "ResponseStarted"
     grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
-    verdicts = {mapping(grant).get("granted") for grant in grants}
+    verdicts = [value for grant in grants if isinstance(value := mapping(grant).get("granted"), bool)]
     status = _status(payload, call.verb, granted=True in verdicts, refused=False in verdicts and True not in verdicts)
     if status is None or status.status is None:
         unknown.append("responseStatus.code")

@@ -6,7 +6,7 @@ import msgspec
 
 from kubewake.event import STAGES, AuditEvent, Malformed, decode_event
 from kubewake.formats.decoder import BLOCK_BYTES, BYTE_ORDER_MARK, batches, block_end, sniff
-from kubewake.formats.native import NATIVE, UNDECODABLE, are_sound, is_one_value_a_line
+from kubewake.formats.native import NATIVE, UNDECODABLE, are_sound, line_starts
 from kubewake.formats.record import read_lines
 from kubewake.formats.times import are_normal
 from kubewake.head import Head, HeadBatch, heads_of
@@ -38,15 +38,16 @@ def head_batches(
     while position < length:
         end = block_end(data, position, block_bytes)
         block = data[position:end]
-        heads = decode_heads(block)
-        if heads is not None:
+        decoded = decode_heads(block)
+        if decoded is not None:
+            heads, starts = decoded
             malformed: list[Malformed] = []
             faults: list[Malformed] = []
             yield HeadBatch(
                 file=file,
                 heads=heads,
                 lines=range(line, line + len(heads)),
-                load=_loader(block, file, line, malformed, faults),
+                load=_loader(block, starts, file, line, malformed, faults),
                 malformed=malformed,
                 faults=faults,
                 size_bytes=len(block),
@@ -59,44 +60,40 @@ def head_batches(
         position = end
 
 
-def decode_heads(data: bytes) -> list[Head] | None:
-    """The heads of a block of whole lines, one a line; None unless each line looks like a sound native event."""
+def decode_heads(data: bytes) -> tuple[list[Head], list[int]] | None:
+    """The heads of a block of whole lines, one a line, with where each begins.
+
+    None unless each line looks like a sound native event.
+    """
     try:
         heads = _decode_heads(data)
     except UNDECODABLE:
         return None
-    return heads if heads and is_one_value_a_line(data, len(heads)) and _look_sound(heads) else None
+    starts = line_starts(data, len(heads)) if heads else None
+    return (heads, starts) if starts is not None and _look_sound(heads) else None
 
 
 def _look_sound(heads: Sequence[Head]) -> bool:
-    """What can be said of events without decoding them whole; `load` looks at the rest when an event is decoded."""
-    if not (
+    """What ordering and counting need; `load` looks at everything else, once for each behaviour at least."""
+    return (
         {head.stage for head in heads} <= _KNOWN_STAGES
         and {head.level for head in heads} <= _KNOWN_LEVELS
-        and {bytes(head.user)[:1] for head in heads} == {b"{"}
-        and {bytes(head.source_ips)[:1] for head in heads} == {b"["}
-        and None not in [head.audit_id for head in heads]
         and None not in {head.verb for head in heads}
-    ):
-        return False
-    return are_normal([head.stage_timestamp for head in heads]) and are_normal(
-        [head.request_received_timestamp for head in heads],
+        and None not in [head.audit_id for head in heads]
+        and are_normal([head.stage_timestamp for head in heads])
     )
 
 
 def _loader(
     block: bytes,
+    starts: list[int],
     file: str,
     first_line: int,
     malformed: list[Malformed],
     faults: list[Malformed],
 ) -> Callable[[int], AuditEvent | None]:
-    lines: list[bytes] = []
-
     def load(index: int) -> AuditEvent | None:
-        if not lines:
-            lines.extend(block.split(b"\n"))
-        text = lines[index]
+        text = block[starts[index] : starts[index + 1] if index + 1 < len(starts) else None]
         try:
             event = decode_event(text)
         except UNDECODABLE:

@@ -19,6 +19,7 @@ UNDECODABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What msgspec raises on input that is not the JSON it expects."""
 
 _decode_lines = msgspec.json.Decoder(AuditEvent).decode_lines
+LINE_FEED = 10
 _KNOWN_STAGES = frozenset(STAGES)
 _KNOWN_LEVELS = frozenset(("Metadata", "Request", "RequestResponse", "None"))
 
@@ -55,20 +56,23 @@ def are_sound(events: Sequence[AuditEvent]) -> bool:
     )
 
 
-def is_one_value_a_line(data: bytes, values: int) -> bool:
-    """Whether `values` JSON objects in `data` stand one a line.
+def line_starts(data: bytes, values: int) -> list[int] | None:
+    """Where each line of a block begins, if `values` JSON objects stand one a line; else None.
 
     A raw line break cannot stand inside a JSON string, and `}` LF `{` not inside a value: so it stands only between two
     values. Looking up line breaks costs a seventh of counting them, because `bytes.find` of one byte is memchr.
     """
-    find, breaks, position = data.find, 0, 0
+    find, starts, position = data.find, [0], 0
+    add = starts.append
     while position := find(b"\n", position) + 1:
         if data[position - 2 : position + 1] != b"}\n{":
             break
-        breaks += 1
+        add(position)
     if position == 0 or position == len(data):
-        return breaks == values - 1
-    return data.count(b"}\r\n{") == values - 1 and data.count(b"\n") == values - (not data.endswith(b"\n"))
+        return starts if len(starts) == values else None
+    if data.count(b"}\r\n{") == values - 1 and data.count(b"\n") == values - (not data.endswith(b"\n")):
+        return [0, *(index + 1 for index, byte in enumerate(data[:-1]) if byte == LINE_FEED)]
+    return None
 
 
 def decode_block(data: bytes) -> list[AuditEvent] | None:
@@ -77,7 +81,7 @@ def decode_block(data: bytes) -> list[AuditEvent] | None:
         events = _decode_lines(data)
     except UNDECODABLE:
         return None
-    return events if events and is_one_value_a_line(data, len(events)) and are_sound(events) else None
+    return events if events and line_starts(data, len(events)) and are_sound(events) else None
 
 
 def decode_list(data: bytes) -> list[AuditEvent] | None:
@@ -137,7 +141,7 @@ class EventList:
     def read(self, record: Record) -> Iterable[Outcome]:
         """Its items, recognised one by one."""
         items = record["items"]
-        if isinstance(items, list):
-            yield Inner(items)
-        elif items is not None:
+        if isinstance(items, list) or items is None:
+            yield Inner(items or [])
+        else:
             yield Reject("an EventList whose items are no list")

@@ -119,6 +119,8 @@ class Reading(Struct):
         elif isinstance(content, dict):
             self._read_record(content, line, outer, depth)
         elif isinstance(content, list):
+            if not content:
+                self.skipped["a list without items"] += 1
             wrong = 0
             for item in content:
                 if isinstance(item, dict):
@@ -138,8 +140,12 @@ class Reading(Struct):
             self.reject(line, f"a JSON object that is no audit event: {guess(record)}")
             return
         self.formats[known.name] += 1
+        nothing = True
         for outcome in known.read(record):
+            nothing = False
             self._take(outcome, line, outer, depth, known.name)
+        if nothing:
+            self.reject(line, f"{known.title}: a record that holds none")
 
     def _take(self, outcome: Outcome, line: int, outer: Inner, depth: int, known: str) -> None:
         if isinstance(outcome, Inner):

@@ -10,7 +10,7 @@ import msgspec
 
 from kubewake.engine import Fold, Reader
 from kubewake.finding import Finding, Incident, Notice, ResultDocument
-from kubewake.formats import batches
+from kubewake.formats import head_batches
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.spill import FindingSpill
@@ -66,7 +66,7 @@ def read_chunk(reader: Reader, chunk: Chunk) -> Observation:
     """Decode and judge one chunk."""
     data, malformed = load(chunk)
     observation = reader.read(
-        batches(data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format),
+        head_batches(data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format),
     )
     observation.file = chunk.file
     observation.malformed = [*malformed, *observation.malformed]

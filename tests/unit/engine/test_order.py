@@ -24,17 +24,17 @@ class TestTake:
 
     def test_holds_back_what_could_still_be_preceded(self):
         order = Order(30)
-        order.put(observation(stub(1, second(59)), stub(2, second(80))))
+        order.put(observation(stub(1, second(599)), stub(2, second(620))))
 
         assert [] == order.take()
 
-        order.put(observation(stub(3, second(91))))
+        order.put(observation(stub(3, second(631))))
 
         assert [1] == [item.key >> 2 for item in order.take()]
 
     def test_counts_what_comes_after_its_minute_was_passed_on_and_still_gives_it(self):
         order = Order(30)
-        order.put(observation(stub(1, second(0)), stub(2, second(200))))
+        order.put(observation(stub(1, second(0)), stub(2, second(700))))
         order.take()
         order.put(observation(stub(3, second(1))))
 
@@ -42,7 +42,7 @@ class TestTake:
         assert order.counts.late == 1
 
     @given(
-        seconds=st.lists(st.floats(0, 600), min_size=1, max_size=40),
+        seconds=st.lists(st.floats(0, 2400), min_size=1, max_size=40),
         cuts=st.lists(st.integers(0, 40), max_size=6),
         shifts=st.lists(st.floats(-20, 20), min_size=40, max_size=40),
     )
