@@ -1,6 +1,7 @@
 """What is known about a rule apart from its condition."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -106,3 +107,48 @@ def spell(value: Any) -> str:
 def fill(text: str, words: Mapping[str, Any]) -> str:
     """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)"."""
     return _PLACEHOLDER.sub(lambda found: spell(words.get(found[1])), text)
+
+
+_NAMESPACE_OPTION = re.compile(r"""\s(?:-n|--namespace)[ =](["']?)\{target\.namespace\}\1""")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+def fill_step(text: str, words: Mapping[str, Any]) -> str:
+    """A remediation step with each `{field}` replaced, safe to paste into a shell.
+
+    Names in a cluster are other people's words: each is quoted as its place in the command asks. A step that begins
+    with a capital letter or `#` is a sentence. Where the target has no namespace, `-n {target.namespace}` goes away.
+    """
+    if not words.get("target.namespace"):
+        text = _NAMESPACE_OPTION.sub("", text)
+    is_command = not text[:1].isupper()
+
+    def place(found: re.Match[str]) -> str:
+        value = words.get(found[1])
+        plain = _CONTROL.sub(" ", spell(value))
+        state = _quoting(text, found.start()) if is_command else "#"
+        if state == "#":
+            return plain
+        if value is None or value in ("", [], ()):
+            return "UNKNOWN"
+        if state == "'":
+            return plain.replace("'", "'\\''")
+        if state == '"':
+            return re.sub(r'(["$`\\])', r"\\\1", plain)
+        return shlex.quote(plain)
+
+    return _PLACEHOLDER.sub(place, text)
+
+
+def _quoting(text: str, end: int) -> str:
+    """What a shell is inside of at `end`: single or double quotes, a comment (#), or nothing ("")."""
+    state = ""
+    for index, char in enumerate(text[:end]):
+        if state:
+            if char == state and not (char == '"' and text[index - 1] == "\\"):
+                state = ""
+        elif char in ("'", '"'):
+            state = char
+        elif char == "#" and (index == 0 or text[index - 1].isspace()):
+            return "#"
+    return state

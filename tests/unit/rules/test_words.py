@@ -1,0 +1,43 @@
+"""Words of findings: names from the cluster in sentences, and in commands that are safe to paste."""
+
+import shlex
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kubewake.rules.model import fill, fill_step
+
+NAMED = {"target.name": "web", "target.namespace": "shop"}
+
+
+@pytest.mark.parametrize(("step", "words", "expected"), [
+    ("kubectl -n {target.namespace} get pod {target.name}", NAMED, "kubectl -n shop get pod web"),
+    ("kubectl -n '{target.namespace}' get pod x", NAMED, "kubectl -n 'shop' get pod x"),
+    ("kubectl get role {target.name} -n '{target.namespace}' -o yaml", {"target.name": "web"},
+     "kubectl get role web -o yaml"),
+    ("kubectl --namespace={target.namespace} get x", {}, "kubectl get x"),
+    ("kubectl get {target.name}", {}, "kubectl get UNKNOWN"),
+    ("kubectl get {target.name}", {"target.name": "a; rm -rf ~"}, "kubectl get 'a; rm -rf ~'"),
+    ("kubectl get x  # about {target.name}", {"target.name": "a\nrm -rf ~"}, "kubectl get x  # about a rm -rf ~"),
+    ("# Ask {actor.name} why.", {"actor.name": "o'neill\nrm x"}, "# Ask o'neill rm x why."),
+    ("Ask {actor.name} why the pod's log ends.", {"actor.name": "o'neill"}, "Ask o'neill why the pod's log ends."),
+    ("Ask {actor.name}.", {}, "Ask (unknown)."),
+    ("kubectl get x -o jsonpath='{.spec}' {target.name}", NAMED, "kubectl get x -o jsonpath='{.spec}' web"),
+])  # fmt: skip
+def test_steps(step: str, words: dict[str, str], expected: str) -> None:
+    assert fill_step(step, words) == expected
+
+
+def test_double_quotes_let_nothing_run() -> None:
+    assert fill_step('grep "{name}"', {"name": '$(rm x)`y`"\\'}) == r'''grep "\$(rm x)\`y\`\"\\"'''
+
+
+@pytest.mark.parametrize("step", ["get {name} now", "get '{name}' now"])
+@given(name=st.text(st.characters(exclude_categories=["Cc", "Cs"]), min_size=1))
+def test_a_shell_reads_the_name_as_one_word(step: str, name: str) -> None:
+    assert shlex.split(fill_step(step, {"name": name})) == ["get", name, "now"]
+
+
+def test_sentences_name_what_is_unknown() -> None:
+    assert fill("{a} did {b}.", {"a": ["x", "y", "x"], "b": None}) == "x, y did (unknown)."
