@@ -78,9 +78,11 @@ PAGES: dict[str, Callable[[], str]] = {
 
 
 def rule_pages() -> dict[str, str]:
-    from kubewake.rules.pages import pages
+    from kubewake.rules.pack import load_rules
+    from kubewake.workbench.catalogue import all_infos
+    from kubewake.workbench.pages import all_pages
 
-    return {f"rules/{name}": text for name, text in pages().items()}
+    return {f"rules/{name}": text for name, text in all_pages(all_infos(load_rules()).values()).items()}
 
 
 def main() -> int:

@@ -82,6 +82,14 @@ def test_unwritable_cache_is_no_error(folder, tmp_path, monkeypatch):
     assert load_rules([folder], builtin=False).infos
 
 
+LAUGHS = """a: &a [x, x, x, x, x, x, x, x, x, x]
+b: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]
+c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]
+d: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]
+e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]
+"""
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -89,12 +97,10 @@ def test_unwritable_cache_is_no_error(folder, tmp_path, monkeypatch):
         ("bad.yml", "title: a\ntitle: b\n", r"bad\.yml:2: the key 'title' stands twice"),
         ("bad.yml", "- a\n", r"bad\.yml:1: a document must be a mapping"),
         ("bad.yml", "title: x\n", r"bad\.yml:1: neither a rule"),
-        ("bad.yml", "a: &a [x, x, x, x, x, x, x, x, x, x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
-         "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
-         "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]\n", r"bad\.yml:\d+: the document is too large"),
+        ("bad.yml", LAUGHS, r"bad\.yml:\d+: the document is too large"),
         ("list.yml", "name: x\nvalues: {a: b}\n", r"list\.yml:2: list 'x' needs 'values'"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_named_with_file_and_line(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(RuleError, match=message):
