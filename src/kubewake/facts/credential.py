@@ -26,6 +26,17 @@ def annotation(facts: Facts, key: str) -> str | None:
     return (annotations.get(key) or None) if annotations is not None else None
 
 
+CLOUD_IDENTITIES = ("arn", "canonicalArn", "sigs.k8s.io/aws-iam-authenticator/arn",
+                    "sigs.k8s.io/aws-iam-authenticator/canonicalArn", "oid", "upn")  # fmt: skip
+"""Extra attributes by which authenticators of clouds name the identity behind the Kubernetes user."""
+
+
+@field("credential.cloud_identity", "text", "Identity of the cloud account behind the user, where the cloud's "
+       "authenticator states it.", example="arn:aws:sts::111122223333:assumed-role/dev/ann")  # fmt: skip
+def cloud_identity(facts: Facts) -> str | None:
+    return next((found for key in CLOUD_IDENTITIES if (found := extra(facts, key)) is not None), None)
+
+
 @field("credential.id", "text", "Id of the credential: JTI=… for a token, X509SHA256=… for a certificate.",
        scope="behaviour", example="JTI=5a1f0c5e-3a55-4a3e-8f0e-1a2b3c4d5e6f")  # fmt: skip
 def credential_id(facts: Facts) -> str | None:

@@ -42,6 +42,12 @@ def test_kinds(make, extra, annotations, kind, secret):
     assert facts.value("credential.secret") == secret
 
 
+def test_cloud_identity(make):
+    facts = make(user={"username": "dev", "extra": {"arn": ["arn:aws:iam::111122223333:user/ann"]}})
+    assert facts.value("credential.cloud_identity") == "arn:aws:iam::111122223333:user/ann"
+    assert make().value("credential.cloud_identity") is None
+
+
 def test_token_request(make):
     body = {
         "spec": {"audiences": ["vault"], "expirationSeconds": 86400, "boundObjectRef": {"kind": "Pod", "name": "web-1"}}
