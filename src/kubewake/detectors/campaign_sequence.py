@@ -17,8 +17,8 @@ MAX_STEPS = 24
 """Steps kept per identity: the best one of each rule."""
 MIN_TACTICS = 3
 DAY_SECONDS = 86_400.0
-SEQUENCE_BAR = 10.0
-"""Nats, best step of each tactic summed, within a day: two rules of level high and one of level medium."""
+SEQUENCE_BAR = 12.0
+"""Nats, best step of each tactic summed, within a day: three rules of level high."""
 SLOW_BAR = 7.0
 """The same over days, after decay."""
 SLOW_GAP_SECONDS = 3600.0
@@ -30,14 +30,14 @@ SEQUENCE = RuleInfo(
     id="attack-sequence-compromised-cluster",
     title="Several stages of an attack by one identity",
     level="critical",
-    description="Within 24 hours, rules of at least three ATT&CK tactics reported one identity (its user and credential), "
-    "and together they weigh as much as two of level high and one of level medium. Repeats of a rule do not add.",
+    description="Within 24 hours, rules of level high or above of at least three ATT&CK tactics reported one identity "
+    "from one address. Repeats of a rule do not add, rules of lower levels neither.",
     attack=Attack(["initial-access", "execution", "credential-access", "privilege-escalation"], ["T1078"]),
     falsepositives=("An engineer who handles an incident with an administrator's rights.",),
     references=("https://attack.mitre.org/matrices/enterprise/containers/",),
     covers=("attack-sequence-compromised-cluster",),
     confidence="medium",
-    group_by=("sequence.identity",),
+    group_by=("sequence.identity", "sequence.source"),
     window_seconds=86_400,
     story="{sequence.identity} went through several stages of an attack within a day: {sequence.steps}. One of them may "
     "have an innocent reason; together they look like a break-in.",
@@ -56,14 +56,14 @@ SLOW = RuleInfo(
     id="low-and-slow-campaign",
     title="Attack spread over days",
     level="critical",
-    description="Rules of at least three ATT&CK tactics reported one identity over more than a day, with an hour or more "
-    "between steps, so that no single day looks bad. Older steps weigh less (half-life 72 hours, horizon 14 days).",
+    description="Rules of level high or above of at least three ATT&CK tactics reported one identity over more than a day, "
+    "with an hour or more between steps, so that no single day looks bad. Older steps weigh less (half-life 72 hours, horizon 14 days).",
     attack=Attack(["persistence", "credential-access", "privilege-escalation"], ["T1078"]),
     falsepositives=("An administrator whose everyday work includes such steps.",),
     references=("https://attack.mitre.org/techniques/T1078/",),
     covers=("low-and-slow-campaign",),
     confidence="medium",
-    group_by=("sequence.identity",),
+    group_by=("sequence.identity", "sequence.source"),
     window_seconds=14 * 86_400,
     story="Over days, {sequence.identity} took small steps that belong to an attack: {sequence.steps}. Each alone was easy "
     "to overlook; the patience is typical of a careful intruder.",
@@ -111,26 +111,26 @@ class CampaignSequence:
         """Add the stub's hits to the identity's record; report sequences that they complete."""
         if not stub.hits or stub.values.get("actor.in_profile") or stub.actor_kind in ("control-plane", "cloud"):
             return
-        identity = stub.user if stub.actor_kind != "anonymous" else stub.source
-        if not identity:
+        if not stub.user and not stub.source:
             return
+        key = f"{stub.user} {stub.source}"
         now = moment(stub.time)
         added = False
-        steps = [item for item in self._steps.get(identity) or [] if now - item.time <= HORIZON_SECONDS]
+        steps = [item for item in self._steps.get(key) or [] if now - item.time <= HORIZON_SECONDS]
         for hit in stub.hits:
             info = shipped_rules().get(hit.rule)
             if info is None or hit.suppressed_by is not None or info.audience != "everyone" or not info.tactic:
                 continue
             nats = NATS[info.level]
-            if nats < NATS["medium"]:
+            if nats < NATS["high"]:
                 continue
             steps = [item for item in steps if item.rule != info.id]
             steps.append(Step(info.id, info.tactic, nats, now, evidence_of(stub)))
             added = True
         if not added:
             return
-        self._steps.put(identity, steps[-MAX_STEPS:])
-        yield from _judge(stub, identity, steps, now)
+        self._steps.put(key, steps[-MAX_STEPS:])
+        yield from _judge(stub, stub.user or stub.source, steps, now)
 
     def snapshot(self) -> bytes:
         """All state."""
@@ -180,5 +180,5 @@ def _detection(info: RuleInfo, stub: Stub, identity: str, steps: list[Step]) -> 
         rule=info.id,
         stub=stub,
         evidence=tuple(item.evidence for item in ordered if item.evidence.key != key),
-        values={"sequence.identity": identity, "sequence.steps": words},
+        values={"sequence.identity": identity, "sequence.source": stub.source, "sequence.steps": words},
     )

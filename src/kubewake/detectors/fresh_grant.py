@@ -50,7 +50,8 @@ DENIED = RuleInfo(
     level="high",
     description="An identity is refused an action; then roles or bindings are written, or the identity comes back with "
     "more groups; then the same action is allowed by what was written. High where the identity itself, or one from its "
-    "own address, wrote the grant or it is a service account; medium where somebody else granted it, as in support.",
+    "own address, wrote the grant; medium where somebody else did, as in support. Grants that a known component writes "
+    "in its job do not count: programs often start before GitOps has made their bindings.",
     attack=Attack(["privilege-escalation"], ["T1098.006", "T1098"]),
     falsepositives=("Somebody asks for a right, gets it, and tries again.",),
     references=("https://kubernetes.io/docs/reference/access-authn-authz/rbac/",),
@@ -73,6 +74,8 @@ class Written(Struct, array_like=True):
 
     writer: str
     source: str
+    routine: bool
+    """Whether a known component wrote it in its job, as GitOps controllers do."""
     evidence: Evidence
 
 
@@ -114,7 +117,9 @@ class FreshGrant:
         if stub.api_group == "rbac.authorization.k8s.io" and stub.verb in ("create", "update", "patch"):
             key = written_grant(stub.resource, stub.namespace, stub.name or str(stub.values.get("object.name", "")))
             if key and not stub.values.get("request.dry_run"):
-                self._grants.put(key, Written(stub.impersonated or stub.user, stub.source, evidence_of(stub)))
+                routine = bool(stub.values.get("actor.in_profile")) or stub.actor_kind in ("control-plane", "cloud")
+                writer = stub.impersonated or stub.user
+                self._grants.put(key, Written(writer, stub.source, routine, evidence_of(stub)))
 
     def _judge(self, stub: Stub) -> Iterator[Detection]:
         action = _action(stub)
@@ -149,7 +154,9 @@ class FreshGrant:
             return
         if written is not None and written.evidence.time >= denial.evidence.time:
             self._denials.pop(action)
-            own = stub.actor_kind == "serviceaccount" or written.writer == stub.user or written.source == stub.source
+            if written.routine:
+                return
+            own = written.writer == stub.user or (written.source != "" and written.source == stub.source)
             yield Detection(
                 rule=DENIED.id,
                 stub=stub,
