@@ -42,7 +42,7 @@ SPREAD = RuleInfo(
     ),
     remediation=(
         "# Ask {actor.name} which incident this belongs to; if none, revoke the credential.",
-        "kubectl auth can-i --list --as='{user.username}'  # what else was within reach",
+        "kubectl auth can-i --list --as={user.username}  # what else was within reach",
         "# For every pod that was entered: renew the secrets it mounts, and look at what its service account did after.",
     ),
     group_by=("user.username",),
