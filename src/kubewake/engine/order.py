@@ -70,14 +70,14 @@ class Order:
                     self._received[stub.key >> 2] = stub
                 continue
             span = stub.time[:SPAN_CHARACTERS]
-            if span <= self._committed:
+            if self._committed and span <= self._committed:
                 self.counts.late += stub.count
             self._spans.setdefault(span, []).append(stub)
         self._latest = max(self._latest, observation.last_time)
 
     def take(self, *, flush: bool = False) -> list[Stub]:
         """Stubs that nothing earlier can precede any more, in order; all of them with `flush`."""
-        if not self._latest:
+        if not (self._latest or flush):
             return []
         watermark = later(self._latest, -self._lateness_seconds)
         taken: list[Stub] = []

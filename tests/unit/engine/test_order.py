@@ -41,6 +41,9 @@ class TestTake:
         assert [3, 2] == [item.key >> 2 for item in order.take(flush=True)]
         assert order.counts.late == 1
 
+    def test_gives_stubs_without_a_time_at_the_end(self):
+        assert [1] == [item.key >> 2 for item in taken([observation(stub(1, ""))])]
+
     @given(
         seconds=st.lists(st.floats(0, 2400), min_size=1, max_size=40),
         cuts=st.lists(st.integers(0, 40), max_size=6),
