@@ -132,6 +132,8 @@ def body_text(facts: Facts) -> str | None:
        level="Request", example="true")  # fmt: skip
 def has_escape(facts: Facts) -> bool:
     raw = bytes(facts.event.request_object)
+    if not raw:
+        return False
     return b"\\u001b" in raw or b"\\u001B" in raw or b"\x1b" in raw
 
 

@@ -180,8 +180,15 @@ def _has_directive(value: Any, depth: int = 0) -> bool:
     if depth > 12:
         return False
     if isinstance(value, dict):
-        return any(key.startswith("$") or _has_directive(item, depth + 1) for key, item in value.items())
-    return isinstance(value, list) and any(_has_directive(item, depth + 1) for item in value)
+        for key, item in value.items():
+            if key[:1] == "$" or (isinstance(item, (dict, list)) and _has_directive(item, depth + 1)):
+                return True
+        return False
+    if isinstance(value, list):
+        for item in value:
+            if isinstance(item, (dict, list)) and _has_directive(item, depth + 1):
+                return True
+    return False
 
 
 def _has_null(value: Any, depth: int = 0) -> bool:

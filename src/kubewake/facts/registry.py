@@ -46,6 +46,8 @@ class Field(Struct, frozen=True, gc=False):
 FIELDS: dict[str, Field] = {}
 """All derived fields by name, filled by the modules of this package as they are imported."""
 
+_UNASKED = object()
+
 HOSTILE = (TypeError, ValueError, AttributeError, LookupError, RecursionError)
 """What a body of a shape that no one foresaw can raise; the field then counts as unknown."""
 
@@ -64,15 +66,15 @@ def field(
 
     def register(compute: Callable[["Facts"], Result]) -> Callable[["Facts"], Result]:
         def read(facts: "Facts") -> Any:
-            cache = facts.cache
-            if name in cache:
-                return cache[name]
+            value: Any = facts.cache.get(name, _UNASKED)
+            if value is not _UNASKED:
+                return value
             try:
                 value = compute(facts)
             except HOSTILE:
                 facts.mark_unknown(name)
                 value = None
-            cache[name] = value
+            facts.cache[name] = value
             return value
 
         read.__name__ = compute.__name__
