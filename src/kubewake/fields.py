@@ -97,6 +97,9 @@ CARRIED: tuple[str, ...] = (
     "source.country",
     "crd.scope",
     "crd.plural",
+    "storage.host_path",
+    "storage.local_path",
+    "storage.claims",
 )
 """Fields that a Stub carries in `values` where they apply: what correlations, links and baselines need.
 

@@ -46,6 +46,7 @@ BY_RESOURCE: dict[str, frozenset[str]] = {
     "review": REVIEWS,
     "service": frozenset({"services"}),
     "crd": frozenset({"customresourcedefinitions"}),
+    "storage": WORKLOADS | {"persistentvolumes"},
 }
 
 
