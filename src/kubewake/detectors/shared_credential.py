@@ -112,6 +112,33 @@ PERSON = RuleInfo(
     window_seconds=86_400,
 )
 
+SCRIPT = RuleInfo(
+    id="credential-script-from-new-network",
+    title="Person's credential used by a script from a new place",
+    level="high",
+    kind="detector",
+    tactic="initial-access",
+    attack=Attack(tactics=["initial-access", "credential-access"], techniques=["T1078", "T1552.007"]),
+    description=(
+        "Within an hour of the first use of a person's credential in a network where it was never seen, a script or bare "
+        "HTTP tool there read Secrets, minted a token, entered a pod or wrote permissions."
+    ),
+    falsepositives=("A person who moves a script of their own to another machine.",),
+    references=("https://attack.mitre.org/techniques/T1078/",),
+    covers=("credential-shared-sources",),
+    confidence="medium",
+    story=(
+        "The login of {actor.name}, so far used from {usual}, appeared at {source.ip} and was used there by {client.family} "
+        "for {what}. That is how a copied login is used: from elsewhere, with other tools, straight for the credentials."
+    ),
+    remediation=(
+        "Ask {actor.name} whether this was them.",
+        "If not: revoke the credential, list everything that came from {source.ip}, and replace what was read.",
+    ),
+    group_by=("user.username", "network"),
+    window_seconds=86_400,
+)
+
 HANDS_ON = SCRIPTS | {"kubectl", "oc", "k9s", "lens", "helm", "attack-tool", "browser"}
 """Client families that people type commands into or that scripts are made of."""
 
@@ -122,6 +149,8 @@ HISTORY_REQUESTS = 20
 """Requests after which a credential that is not bound to a pod counts as known. A bound one lives in one pod."""
 PROGRAM_REQUESTS = 100
 """Requests with one tool only, after which another tool is a change even if the first is one for scripts."""
+NEW_MICROSECONDS = 3600 * 1_000_000
+"""A network counts as new for so long."""
 CONCURRENT_MICROSECONDS = 600 * 1_000_000
 REPORTED_MICROSECONDS = 86_400 * 1_000_000
 """Use from a place that was reported belongs to the same matter for a day; after that the place counts as known."""
@@ -136,6 +165,8 @@ class Place(Struct, array_like=True):
     reported: bool
     evidence: Evidence
     clients: set[str] = set()
+    late: bool = False
+    """First seen when the credential was known already."""
 
 
 class Use(Struct, array_like=True):
@@ -146,7 +177,7 @@ class Use(Struct, array_like=True):
     clients: dict[str, Place] = {}
 
 
-@detector(MACHINE, TOOL, PERSON)
+@detector(MACHINE, TOOL, PERSON, SCRIPT)
 class SharedCredential:
     """Remembers for each credential in which networks and with which clients it is used."""
 
@@ -233,10 +264,33 @@ def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
         and bool(others)
         and not any(stub.client in place.clients for place in use.networks.values())
     )
+    late = network not in use.networks and bool(use.networks) and use.requests >= HISTORY_REQUESTS
     place = _visit(use.networks, network, stub, now, reported=strange)
-    if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
-        usual = [name for name, other in use.networks.items() if not other.reported]
+    if place is None:
+        return
+    place.late = place.late or late
+    usual = [name for name, other in use.networks.items() if not other.reported and name != network]
+    if place.late and now - place.first < NEW_MICROSECONDS and stub.client in TYPED_ELSEWHERE and _is_sensitive(stub):
+        found = _detection(SCRIPT, stub, usual, network, [] if late else [place.evidence])
+        found.values["what"] = f"{stub.verb} {stub.resource}"
+        yield found
+    if place.reported and now - place.first < REPORTED_MICROSECONDS:
         yield _detection(PERSON, stub, usual, network, [other.evidence for _, other in others[:1]] if strange else [])
+
+
+TYPED_ELSEWHERE = SCRIPTS | {"attack-tool"}
+RBAC = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
+
+
+def _is_sensitive(stub: Stub) -> bool:
+    """Whether the request hands out credentials or access."""
+    if stub.outcome != "allowed":
+        return False
+    if stub.resource == "secrets":
+        return stub.verb in ("get", "list", "watch")
+    if stub.resource in RBAC:
+        return stub.verb in ("create", "update", "patch")
+    return stub.subresource in ("exec", "attach", "token", "ephemeralcontainers")
 
 
 def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
