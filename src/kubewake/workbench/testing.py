@@ -15,9 +15,11 @@ from kubewake.facts import Facts
 from kubewake.formats import decode
 from kubewake.intelligence import make_context
 from kubewake.observation import Hit, Stub
+from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.document import Document, read_documents
 from kubewake.rules.lists import merged
-from kubewake.rules.pack import load_rules
+from kubewake.rules.model import RuleInfo
+from kubewake.rules.pack import lists_named, load_builtin, load_files
 from kubewake.rules.ruleset import RuleSet
 from kubewake.workbench.example import complete, merge
 
@@ -230,16 +232,50 @@ def find_tests(folders: Iterable[Path], ids: Sequence[str] = ()) -> list[Path]:
     return [available[name] for name in ids]
 
 
+class Bench:
+    """Compiled rules and detectors, loaded once, from which each test gets the few that it is about."""
+
+    def __init__(self, rule_paths: Sequence[Path] = ()) -> None:
+        self._files = [*load_builtin(), *load_files(rule_paths)]
+        self._empty: dict[str, tuple[str, ...]] = dict.fromkeys(lists_named(self._files), ())
+        self._lists = merged(self._empty, *(file.lists for file in self._files))
+        self._all: RuleSet | None = None
+        self.detectors = frozenset(detector_infos())
+        self._homes = {info.id: file for file in self._files for info in infos_of(file)}
+
+    @property
+    def ids(self) -> list[str]:
+        """Every rule that reports, and every detector."""
+        return sorted({*self._everything().infos, *self.detectors})
+
+    def laboratory(self, rule: str, lists: dict[str, tuple[str, ...]]) -> Laboratory:
+        """What a test of the rule needs: the rule and what its windows count; for a detector, everything."""
+        if rule in self.detectors:
+            rules = RuleSet(self._files, lists=merged(self._lists, lists)) if lists else self._everything()
+            return Laboratory(rules, default_detectors)
+        home = self._homes.get(rule)
+        files = self._files if home is None or home.correlations else [home]
+        return Laboratory(RuleSet(files, lists=merged(self._lists, lists), only=[rule]))
+
+    def _everything(self) -> RuleSet:
+        if self._all is None:
+            self._all = RuleSet(self._files, lists=self._lists)
+        return self._all
+
+
+def infos_of(file: CompiledFile) -> list[RuleInfo]:
+    """The cards of everything that a file defines, rules that only feed correlations included."""
+    return [*(rule.info for rule in file.rules), *(rule.info for rule in file.correlations)]
+
+
 def run_tests(files: Iterable[Path], rule_paths: Sequence[Path] = ()) -> Iterator[Outcome]:
     """Run whole test files, each with the rule it is named after (and what its windows need)."""
-    detectors = detector_infos()
+    bench = Bench(rule_paths)
     for path in files:
         rule = path.stem
-        only = None if rule in detectors else [rule]
 
-        def build(lists: dict[str, tuple[str, ...]], only: list[str] | None = only) -> Laboratory:
-            rules = load_rules(rule_paths, lists=lists, only=only)
-            return Laboratory(rules, default_detectors if only is None else None)
+        def build(lists: dict[str, tuple[str, ...]], rule: str = rule) -> Laboratory:
+            return bench.laboratory(rule, lists)
 
         try:
             yield from run_cases(read_cases(path), build)
