@@ -66,9 +66,25 @@ def recording(path: Path | None) -> list[bytes]:
     return (zstandard.ZstdDecompressor().stream_reader(data).read() if path.suffix == ".zst" else data).splitlines()
 
 
-def fresh(event: bytes, lap: int) -> bytes:
-    """The event under another audit id, so that a second lap is no duplicate."""
-    return event.replace(b'"auditID":"', b'"auditID":"%d-' % lap, 1)
+CHANGING = re.compile(rb'("auditID":"|"requestReceivedTimestamp":"|"stageTimestamp":")([^"]*)')
+
+
+def template(event: bytes) -> list[bytes]:
+    """The event cut at its audit id and times: even pieces stay, odd ones are keys whose values change."""
+    pieces: list[bytes] = []
+    position = 0
+    for match in CHANGING.finditer(event):
+        pieces += [event[position : match.end(1)], match[1]]
+        position = match.end()
+    return [*pieces, event[position:]]
+
+
+def fresh(pieces: list[bytes], number: int, stamp: bytes) -> bytes:
+    """The event as it would be sent now, under an audit id of its own."""
+    values = [b"bench-%d" % number if piece.startswith(b'"audit') else stamp for piece in pieces[1::2]]
+    whole = list(pieces)
+    whole[1::2] = values
+    return b"".join(whole)
 
 
 def percentile(values: list[float], share: float) -> float:
@@ -86,7 +102,7 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=20.0)
     parser.add_argument("--recording", type=Path, help="JSON Lines, plain or zstd; default: the demo's slice")
     arguments = parser.parse_args()
-    events = recording(arguments.recording)
+    events = list(map(template, recording(arguments.recording)))
     with tempfile.TemporaryDirectory(prefix="kubewake-latency-") as folder:
         server = subprocess.Popen(
             [sys.executable, "-m", "kubewake", "serve", "--listen", "127.0.0.1:0", "--state-dir", folder,
@@ -107,25 +123,24 @@ def main() -> int:
         refused = 0
         warm_up = int(3 * arguments.rate / BATCH_EVENTS)
         batches = warm_up + int(arguments.seconds * arguments.rate / BATCH_EVENTS)
-        position = lap = 0
+        position = 0
         with httpx.Client() as client:
             begun = time.perf_counter()
             cpu_begun = 0.0
             for number in range(batches):
                 if number == warm_up:
                     cpu_begun = cpu_seconds(server.pid)
+                due = begun + number * BATCH_EVENTS / arguments.rate
+                time.sleep(max(0.0, due - time.perf_counter()))
+                stamp = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode()
                 items = []
                 for _ in range(BATCH_EVENTS - 1):
-                    items.append(fresh(events[position], lap))
+                    items.append(fresh(events[position % len(events)], position, stamp))
                     position += 1
-                    if position == len(events):
-                        position, lap = 0, lap + 1
                 items.append(json.dumps(probe(number)).encode())
                 body = b'{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":[%s]}' % b",".join(
                     items
                 )
-                due = begun + number * BATCH_EVENTS / arguments.rate
-                time.sleep(max(0.0, due - time.perf_counter()))
                 start = time.perf_counter()
                 answer = client.post(f"{url}/v1/audit/bench?timeout=30s", content=body)
                 if answer.status_code != 200:

@@ -16,6 +16,7 @@ COMMANDS = (
     Command("demo", "kubewake.cli.demo:demo", "Watch a real attack being detected, on this machine, in a minute", "Start"),
     Command("scan", "kubewake.cli.scan:scan", "Find attacks in audit logs: files, directories, or - for stdin", "Detect"),
     Command("serve", "kubewake.cli.serve:serve", "Receive audit events and alert while an attack runs", "Detect"),
+    Command("connect", "kubewake.cli.connect:connect", "Write what an API server needs to send its events here", "Detect"),
     Command("rules", "kubewake.cli.rules:app", "List, show, lint, test, explain and tune rules", "Rules"),
     Command("settings", "kubewake.cli.settings:settings", "Show every setting, its value, and where it came from", "Help"),
 )

@@ -57,28 +57,39 @@ class Tokens:
             return
 
     def _load(self) -> None:
-        try:
-            status = self._path.stat()
-            lines = self._path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise SettingsError(f"{self._path}: cannot read the tokens ({error}); check --token-file") from error
-        digests: list[tuple[str, bytes]] = []
-        for number, line in enumerate(lines, 1):
-            parts = line.split()
-            if not parts or parts[0].startswith("#"):
-                continue
-            if len(parts) > 2:
-                raise SettingsError(f"{self._path}:{number}: expected `TOKEN` or `CLUSTER TOKEN`")
-            if len(parts[-1]) < _LEAST_CHARACTERS:
-                raise SettingsError(
-                    f"{self._path}:{number}: a token of less than {_LEAST_CHARACTERS} characters can be guessed; "
-                    "make one with `openssl rand -hex 32`"
-                )
-            digests.append((parts[0] if len(parts) == 2 else "", _digest(parts[-1])))
-        if not digests:
-            raise SettingsError(f"{self._path}: holds no token; write one line `CLUSTER TOKEN` for each cluster")
-        self._mark = (status.st_mtime_ns, status.st_ino)
-        self._digests = tuple(digests)
+        tokens, self._mark = _read(self._path)
+        self._digests = tuple((owner, _digest(token)) for owner, token in tokens)
+
+
+def token_of(path: Path, cluster: str) -> str:
+    """The token in the file with which a cluster is let in; empty if there is none. Raises SettingsError."""
+    tokens, _ = _read(path)
+    return next((token for owner, token in sorted(tokens, reverse=True) if owner in {cluster, ""}), "")
+
+
+def _read(path: Path) -> tuple[list[tuple[str, str]], tuple[int, int]]:
+    """Clusters and tokens, and a mark by which the file's exchange is noticed."""
+    try:
+        status = path.stat()
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot read the tokens ({error}); check --token-file") from error
+    tokens: list[tuple[str, str]] = []
+    for number, line in enumerate(lines, 1):
+        parts = line.split()
+        if not parts or parts[0].startswith("#"):
+            continue
+        if len(parts) > 2:
+            raise SettingsError(f"{path}:{number}: expected `TOKEN` or `CLUSTER TOKEN`")
+        if len(parts[-1]) < _LEAST_CHARACTERS:
+            raise SettingsError(
+                f"{path}:{number}: a token of less than {_LEAST_CHARACTERS} characters can be guessed; "
+                "make one with `openssl rand -hex 32`"
+            )
+        tokens.append((parts[0] if len(parts) == 2 else "", parts[-1]))
+    if not tokens:
+        raise SettingsError(f"{path}: holds no token; write one line `CLUSTER TOKEN` for each cluster")
+    return tokens, (status.st_mtime_ns, status.st_ino)
 
 
 def _digest(token: str) -> bytes:
