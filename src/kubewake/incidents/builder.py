@@ -11,7 +11,7 @@ from kubewake.errors import StoreError
 from kubewake.finding import Incident, stable_id
 from kubewake.incidents.campaign import CONFIRMING_STRENGTH, MAX_HOPS, Campaign, Member
 from kubewake.incidents.document import Reach, build_incident
-from kubewake.incidents.weight import SUSPICIOUS_NATS, Piece
+from kubewake.incidents.weight import SUSPICIOUS_NATS, Piece, precision_of
 from kubewake.lineage import Lineage
 from kubewake.lineage.link import DAY_SECONDS, Link
 from kubewake.lineage.moment import seconds_of
@@ -186,6 +186,8 @@ class IncidentBuilder:
             return
         campaign = self._campaign_of(session, now)
         nats = signal.nats
+        if signal.kind == "rule":
+            nats *= precision_of(signal.detector, specific=session.specific)
         habit = f"rule {signal.detector}"
         if signal.kind == "rule" and (
             self._lineage.is_habitual(session.user, habit)
@@ -202,7 +204,7 @@ class IncidentBuilder:
             now,
             ref.key,
             str(signal.detail.get("finding", "")),
-            bool(signal.detail.get("always", False)),
+            bool(signal.detail.get("always", False)) and nats >= LOUD_NATS,
         )
         whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
         least = 0.0 if whole else SUSPICIOUS_NATS

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from importlib.resources import files
 from itertools import pairwise
 
+import msgspec
 from msgspec import Struct
 
 from kubewake.rules.model import NATS, TACTICS, RuleInfo
@@ -19,6 +21,11 @@ ORDER_TACTICS = 3
 """Fewer tactics than this are in some order by chance."""
 SUSPICIOUS_NATS = 0.5
 """Evidence below this accompanies a story but does not start one or admit an event to it."""
+PRECISION: dict[str, tuple[float, float]] = msgspec.json.decode(
+    files(__package__).joinpath("precision.json").read_bytes(), type=dict[str, tuple[float, float]]
+)
+"""Share of right findings for each rule that was ever wrong, where address and client are known and where they are not.
+Measured on the recordings for development by bench/rule_precision.py; rules that are not named were never wrong there."""
 _RANK = {tactic: rank for rank, tactic in enumerate(TACTICS)}
 
 
@@ -35,6 +42,12 @@ class Piece(Struct, array_like=True):
     key: int
     finding: str = ""
     always: bool = False
+
+
+def precision_of(rule: str, *, specific: bool) -> float:
+    """Measured precision of a rule in a session with or without a known address and client; 1 where it was never wrong."""
+    known, blind = PRECISION.get(rule, (1.0, 1.0))
+    return known if specific else blind
 
 
 class Part(Struct, array_like=True):
