@@ -44,6 +44,20 @@ def origin_fits(facts: Facts, profile: Profile) -> bool:
     return scope in ("loopback", "private", "cgnat") or (trusted is not None and address in trusted)
 
 
+@field("actor.client_fits", "boolean", "For the identity of a known component: whether the client is one that this "
+       "component uses. None for all others.", scope="behaviour", example="false")  # fmt: skip
+def has_fitting_client(facts: Facts) -> bool | None:
+    found = _profile(facts)
+    return client_fits(facts, found) if found is not None else None
+
+
+@field("actor.origin_fits", "boolean", "For the identity of a known component: whether the request came from where "
+       "such components live. None for all others.", scope="behaviour", example="false")  # fmt: skip
+def has_fitting_origin(facts: Facts) -> bool | None:
+    found = _profile(facts)
+    return origin_fits(facts, found) if found is not None else None
+
+
 @field(
     "actor.in_profile",
     "boolean",

@@ -109,6 +109,15 @@ def test_trusted_public_sources(make):
     assert make(context, **event).value("actor.in_profile") is True
 
 
+def test_what_does_not_fit_is_told_apart(make):
+    stolen = make(**{**ARGO, "userAgent": "curl/8.5.0", "sourceIPs": ["203.0.113.9"]})
+    assert stolen.value("actor.client_fits") is False
+    assert stolen.value("actor.origin_fits") is False
+    assert make(**ARGO).value("actor.client_fits") is True
+    assert make(**ARGO).value("actor.origin_fits") is True
+    assert make().value("actor.client_fits") is None
+
+
 def test_people_have_no_profile(make):
     assert make().value("actor.component") is None
     assert make().value("actor.in_profile") is False
