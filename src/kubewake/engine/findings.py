@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from kubewake.detectors import Evidence, evidence_of
 from kubewake.event import key_text
-from kubewake.finding import MAX_EVIDENCE, SEVERITY_RANK, Actor, Finding, Location, Severity, Target, stable_id
+from kubewake.finding import MAX_EVIDENCE, SEVERITY_RANK, Actor, Finding, Incident, Location, Severity, Target, stable_id
 from kubewake.observation import Hit, Stub
 from kubewake.rules.model import RuleInfo, fill, fill_step
 
@@ -43,18 +43,10 @@ class FindingBook:
     def __init__(self, infos: dict[str, RuleInfo]) -> None:
         self._infos = infos
         self._open: dict[tuple[object, ...], _Group] = {}
+        self._by_id: dict[str, Finding] = {}
         self._changed: dict[str, Finding] = {}
         self._closed: list[Finding] = []
         self.closed_early = 0
-
-    def observe(self, stub: Stub) -> list[Finding]:
-        """The findings that this stub's hits opened or grew."""
-        found: list[Finding] = []
-        for hit in stub.hits:
-            info = self._infos.get(hit.rule)
-            if info is not None:
-                found.append(self.add(info, hit, stub))
-        return found
 
     def add(
         self,
@@ -85,6 +77,7 @@ class FindingBook:
             if severity is not None:
                 finding.severity = severity
             entry = self._open[key] = _Group(finding, later(last.time, info.window_seconds))
+            self._by_id[finding.id] = finding
         elif severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
             entry.finding.severity = severity
         for evidence in earlier:
@@ -93,6 +86,12 @@ class FindingBook:
             self._grow(entry, Evidence(last.last_time, last.last_key, last.last_audit_id, last.file, last.line), 0)
         self._changed[entry.finding.id] = entry.finding
         return entry.finding
+
+    def link(self, incident: Incident) -> None:
+        """Note on open findings which incident they belong to."""
+        for finding in map(self._by_id.get, incident.findings):
+            if finding is not None:
+                finding.incident = incident.id
 
     def changed(self) -> list[Finding]:
         """Findings that opened or grew since the last call, oldest first."""
@@ -112,7 +111,9 @@ class FindingBook:
         return (entry.finding for entry in self._open.values())
 
     def _close(self, key: tuple[object, ...]) -> None:
-        self._closed.append(self._open.pop(key).finding)
+        finding = self._open.pop(key).finding
+        self._by_id.pop(finding.id, None)
+        self._closed.append(finding)
 
     @staticmethod
     def _grow(entry: _Group, evidence: Evidence, count: int) -> bool:
@@ -145,9 +146,11 @@ class FindingBook:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         self._open.clear()
+        self._by_id.clear()
         for saved in msgspec.msgpack.decode(data, type=list[_Saved]):
             entry = self._open[tuple(saved.group)] = _Group(saved.finding, saved.closes)
             entry.requests.update(saved.requests)
+            self._by_id[saved.finding.id] = saved.finding
 
 
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:

@@ -4,17 +4,21 @@ A deterministic function of the stubs in event-time order: no clock, no input or
 holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from itertools import chain
 
 import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
+from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.errors import StoreError
-from kubewake.finding import SEVERITIES, Finding, Incident, InputSummary, Notice, ResultDocument, Summary, count_severities
-from kubewake.observation import Hit, Observation, Stub
+from kubewake.finding import SEVERITIES, Finding, Incident, InputSummary, Notice, ResultDocument, Severity, Summary, count_severities
+from kubewake.incidents import Accusation, Stories
+from kubewake.observation import Evidence, Hit, Observation, Stub
+from kubewake.rbac import RbacState
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
 
@@ -34,49 +38,77 @@ class _Saved(Struct):
 
 
 class ClusterFold:
-    """Everything that is learnt about one cluster: windows, detectors."""
+    """Everything that is learnt about one cluster: windows, detectors, RBAC, lineage and stories."""
 
-    def __init__(self, rules: RuleSet, detectors: Iterable[type[Detector]] | None) -> None:
+    def __init__(
+        self,
+        rules: RuleSet,
+        detectors: Iterable[type[Detector]] | None,
+        infos: dict[str, RuleInfo],
+        rbac: RbacState | None,
+    ) -> None:
         self._rules = rules
+        self._infos = infos
         self._correlator = rules.new_correlator()
         self._detectors = DetectorSet(cluster_detectors(detectors))
+        self._access = Access(rbac)
+        self.stories = Stories(infos, reach=self._access)
 
-    def observe(self, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]) -> list[Finding]:
-        """Pass one stub through every stateful part; returns the findings that it opened or grew."""
-        found = book.observe(stub) if stub.hits else []
+    def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
+        """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
+        self._access.observe(stub)
+        accusations: list[Accusation] = []
+        for hit in stub.hits:
+            self._accuse(accusations, book, hit, stub, (), None, None)
         if stub.hits or self._correlator.waiting:
             for match in self._correlator.observe(stub):
-                info = infos.get(match.rule)
-                if info is not None:
-                    hit = Hit(match.rule, match.suppressed_by, match.values)
-                    found.append(book.add(info, hit, match.stub, earlier=match.evidence, group=match.group))
-        found.extend(detected(self._rules, self._detectors, stub, book, infos))
-        return found
+                hit = Hit(match.rule, match.suppressed_by, match.values)
+                self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
+        for detection in chain(self._detectors.observe(stub), fleet.observe(stub)):
+            suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
+            hit = Hit(detection.rule, suppressor, detection.values)
+            self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
+        self.stories.observe(stub, accusations)
+
+    def _accuse(
+        self,
+        accusations: list[Accusation],
+        book: FindingBook,
+        hit: Hit,
+        stub: Stub,
+        earlier: Sequence[Evidence],
+        group: tuple[object, ...] | None,
+        severity: Severity | None,
+    ) -> None:
+        info = self._infos.get(hit.rule)
+        if info is None:
+            return
+        finding = book.add(info, hit, stub, earlier=earlier, group=group, severity=severity)
+        accusations.append(
+            Accusation(
+                rule=info,
+                finding=finding.id,
+                stub=stub,
+                evidence=earlier,
+                suppressed=hit.suppressed_by is not None,
+            ),
+        )
 
     def snapshot(self) -> dict[str, bytes]:
         """State of each part, by name."""
-        return {"correlations": self._correlator.snapshot(), "detectors": self._detectors.snapshot()}
+        return {
+            "correlations": self._correlator.snapshot(),
+            "detectors": self._detectors.snapshot(),
+            "rbac": self._access.state.snapshot(),
+            "stories": self.stories.snapshot(),
+        }
 
     def restore(self, parts: dict[str, bytes]) -> None:
         """Go on from `snapshot()`."""
         self._correlator.restore(parts["correlations"])
         self._detectors.restore(parts["detectors"])
-
-
-def detected(
-    rules: RuleSet, detectors: DetectorSet, stub: Stub, book: FindingBook, infos: dict[str, RuleInfo]
-) -> Iterator[Finding]:
-    """The findings that a stub's passage through detectors opened or grew."""
-    for detection in detectors.observe(stub):
-        info = infos.get(detection.rule)
-        if info is not None:
-            yield book.add(
-                info,
-                Hit(detection.rule, rules.suppressor_of_stub(detection.rule, detection.stub), detection.values),
-                detection.stub,
-                earlier=detection.evidence,
-                severity=detection.severity,
-            )
+        self._access.state.restore(parts["rbac"])
+        self.stories.restore(parts["stories"])
 
 
 class Fold:
@@ -93,8 +125,10 @@ class Fold:
         detectors: Iterable[type[Detector]] | None = None,
         *,
         lateness_seconds: int = LATENESS_SECONDS,
+        rbac: RbacState | None = None,
     ) -> None:
         self._rules = rules
+        self._rbac = rbac
         self._detectors = None if detectors is None else tuple(detectors)
         self._order = Order(lateness_seconds)
         self._clusters: dict[str, ClusterFold] = {}
@@ -128,13 +162,18 @@ class Fold:
     def advance(self, *, flush: bool = False) -> list[Finding | Incident | Notice]:
         """Pass on what is in order; returns new and grown findings, incidents and notices."""
         for stub in self._order.take(flush=flush):
-            cluster = self._clusters.get(stub.cluster)
-            if cluster is None:
-                cluster = self._clusters[stub.cluster] = ClusterFold(self._rules, self._detectors)
-            cluster.observe(stub, self._book, self._infos)
-            for _ in detected(self._rules, self._fleet, stub, self._book, self._infos):
-                pass
-        return list(self._book.changed())
+            self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
+        incidents = [incident for cluster in self._clusters.values() for incident in cluster.stories.changed()]
+        for incident in incidents:
+            self._book.link(incident)
+        return [*self._book.changed(), *incidents]
+
+    def _cluster(self, name: str) -> ClusterFold:
+        cluster = self._clusters.get(name)
+        if cluster is None:
+            cluster = ClusterFold(self._rules, self._detectors, self._infos, self._rbac)
+            self._clusters[name] = cluster
+        return cluster
 
     def closed(self) -> list[Finding]:
         """Findings that can grow no more, handed over for good: the caller keeps them."""
@@ -143,6 +182,11 @@ class Fold:
     def findings(self) -> Iterator[Finding]:
         """Findings that may still grow."""
         return self._book.open_findings()
+
+    def incidents(self) -> list[Incident]:
+        """Every incident so far, oldest first."""
+        found = [incident for cluster in self._clusters.values() for incident in cluster.stories.current()]
+        return sorted(found, key=lambda incident: (incident.first_time, incident.id))
 
     def input(self) -> InputSummary:
         """What was read so far."""
@@ -164,12 +208,14 @@ class Fold:
                 counts[finding.severity] += 1
             else:
                 suppressed += 1
+        incidents = self.incidents()
         return ResultDocument(
             input=self.input(),
             findings=findings,
+            incidents=incidents,
             summary=Summary(
                 findings=counts,
-                incidents=count_severities([]),
+                incidents=count_severities(incidents),
                 suppressed=suppressed,
                 rules=len(self._infos),
             ),
@@ -208,8 +254,7 @@ class Fold:
         self._book.restore(saved.findings)
         self._clusters = {}
         for name, parts in saved.clusters.items():
-            self._clusters[name] = ClusterFold(self._rules, self._detectors)
-            self._clusters[name].restore(parts)
+            self._cluster(name).restore(parts)
         self._fleet.restore(saved.fleet)
         self._input = saved.input
         self._files = dict.fromkeys(saved.input.files)

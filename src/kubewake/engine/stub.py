@@ -2,6 +2,7 @@
 
 from copy import copy
 
+from kubewake.engine.access import OBJECT, written_object
 from kubewake.engine.carried import behaviour_values, event_values
 from kubewake.event import AuditEvent, event_key
 from kubewake.facts import Facts
@@ -103,6 +104,9 @@ def fill(
     if annotations is not None and len(annotations) > USUAL_ANNOTATIONS:
         placed.issued_credential = annotations.get(ISSUED_CREDENTIAL_ID) or ""
     values = event_values(facts)
+    written = written_object(facts)
+    if written is not None:
+        values[OBJECT] = written
     if values:
         placed.values = {**stub.values, **values}
     return placed

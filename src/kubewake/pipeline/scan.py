@@ -59,6 +59,7 @@ def scan(
     if on_change is not None and changed:
         on_change(changed)
     spill.extend(fold.finish())
+    spill.incident_of = {finding: incident.id for incident in fold.incidents() for finding in incident.findings}
     return fold.document(spill)
 
 

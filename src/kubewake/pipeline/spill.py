@@ -19,7 +19,13 @@ class FindingSpill(Collection[Finding]):
         self._memory: list[Finding] = []
         self._file = tempfile.TemporaryFile(prefix="kubewake-findings-")  # noqa: SIM115  # lives as long as this object
         self._index: list[tuple[str, str, int, int]] = []
+        self.incident_of: dict[str, str] = {}
+        """Ids of incidents by finding id, known only when the input has ended."""
         self._decode = msgspec.msgpack.Decoder(Finding).decode
+
+    def _linked(self, finding: Finding) -> Finding:
+        finding.incident = self.incident_of.get(finding.id, finding.incident)
+        return finding
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Keep these findings; they must not change any more."""
@@ -38,19 +44,19 @@ class FindingSpill(Collection[Finding]):
         """Every finding, by time and id."""
         self._memory.sort(key=lambda finding: (finding.time, finding.id))
         if not self._index:
-            yield from self._memory
+            yield from map(self._linked, self._memory)
             return
         self._index.sort()
         waiting = iter(self._memory)
         head = next(waiting, None)
         for time, finding_id, offset, length in self._index:
             while head is not None and (head.time, head.id) < (time, finding_id):
-                yield head
+                yield self._linked(head)
                 head = next(waiting, None)
             self._file.seek(offset)
-            yield self._decode(self._file.read(length))
+            yield self._linked(self._decode(self._file.read(length)))
         while head is not None:
-            yield head
+            yield self._linked(head)
             head = next(waiting, None)
 
     def __len__(self) -> int:
