@@ -21,6 +21,9 @@ from kubewake.rules.window import Entry, Window
 MAX_GROUPS = 20_000
 """Groups that one correlation follows at once; the longest idle goes first."""
 
+MAX_ENTRIES_TOTAL = 100_000
+"""Events that one correlation keeps over all its groups (some 30 MB); the longest idle groups go first."""
+
 SNAPSHOT_VERSION = 1
 
 STUB_FIELDS: dict[str, str] = {
@@ -104,6 +107,7 @@ class Correlator:
             for name in dict.fromkeys(rule.rules):
                 self._by_base.setdefault(name, []).append(rule)
         self._groups: dict[str, dict[tuple[str, ...], _Group]] = {name: {} for name in self._rules}
+        self._sizes: dict[str, int] = dict.fromkeys(self._rules, 0)
         self._due: list[tuple[int, str, tuple[str, ...]]] = []
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
@@ -161,14 +165,17 @@ class Correlator:
         group = groups.pop(key, None)
         if group is None:
             if len(groups) >= MAX_GROUPS:
-                del groups[next(iter(groups))]
-                self._evict(rule.info.id, 1)
+                self._evict_oldest(rule.info.id)
             group = _Group(Window(rule))
         groups[key] = group
         window = group.window
         late = entry.time < window.newest
+        before = len(window.entries)
         if not window.add(entry):
             return None
+        self._sizes[rule.info.id] += len(window.entries) - before
+        while self._sizes[rule.info.id] > MAX_ENTRIES_TOTAL and len(groups) > 1:
+            self._evict_oldest(rule.info.id)
         if window.dropped:
             self._evict(rule.info.id, window.dropped)
             window.dropped = 0
@@ -204,7 +211,9 @@ class Correlator:
                 last = group.last
                 evidence = tuple(item.evidence for item in entries if item.key != last.key)
                 yield self._hit(rule, key, window, last, evidence, {})
+            before = len(window.entries)
             window.drop_until(closes)
+            self._sizes[name] += len(window.entries) - before
             window.fired = None
             group.closes = 0
             if window.entries:
@@ -241,6 +250,12 @@ class Correlator:
             suppressed_by=suppressed_by or None,
         )
 
+    def _evict_oldest(self, name: str) -> None:
+        groups = self._groups[name]
+        oldest = groups.pop(next(iter(groups)))
+        self._sizes[name] -= len(oldest.window.entries)
+        self._evict(name, 1)
+
     def _evict(self, name: str, number: int) -> None:
         self.evicted[name] = self.evicted.get(name, 0) + number
 
@@ -263,6 +278,7 @@ class Correlator:
             raise StoreError(f"saved windows have version {saved.version}; delete the state to start afresh")
         self._groups = {name: {} for name in self._rules}
         self._due = []
+        self._sizes = dict.fromkeys(self._rules, 0)
         self.evicted = saved.evicted
         for item in saved.windows:
             rule = self._rules.get(item.rule)
@@ -270,6 +286,7 @@ class Correlator:
                 continue
             group = self._groups[item.rule][item.group] = _Group(Window(rule))
             group.window.restore(item.entries, item.fired)
+            self._sizes[item.rule] += len(item.entries)
             group.closes, group.last = item.closes, item.last
             if item.closes:
                 heapq.heappush(self._due, (item.closes, item.rule, item.group))

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.rules.condition import And, Condition, Each, Match, Named, Or
+from kubewake.rules.condition import FALSE, And, Condition, Each, Match, Named, Or
 from kubewake.rules.predicate import text_of
 
 _COMMON_VERBS = {"get": 0.4, "watch": 0.15, "list": 0.15, "update": 0.2, "patch": 0.08, "create": 0.05}
@@ -101,6 +101,8 @@ class Index:
         self._filed: dict[str, dict[str, list[tuple[int, tuple[tuple[str, frozenset[str]], ...]]]]] = {}
         self._everywhere: list[int] = []
         for number, tree in enumerate(trees):
+            if tree == FALSE:  # an empty list: nothing can match
+                continue
             atoms = required_atoms(tree)
             if not atoms:
                 self._everywhere.append(number)

@@ -254,3 +254,11 @@ def test_groups_are_bounded_and_evictions_counted():
     correlator = Correlator([rule("event_count")])
     feed(correlator, (event(number / 1000, "a", user=f"u{number}") for number in range(MAX_GROUPS + 5)))
     assert correlator.evicted == {"c": 5}
+
+
+def test_entries_are_bounded_over_all_groups(monkeypatch):
+    monkeypatch.setattr("kubewake.rules.correlation.MAX_ENTRIES_TOTAL", 50)
+    correlator = Correlator([rule("event_count", span=3000, threshold=("gte", 99))])
+    feed(correlator, (event(number, "a", user=f"u{number % 20}") for number in range(400)))
+    assert correlator.evicted["c"] > 0
+    assert sum(len(group.window.entries) for group in correlator._groups["c"].values()) <= 50
