@@ -39,6 +39,7 @@ def scan(
     rule: Annotated[list[str], Parameter(group=HOW, negative=())] = [],  # noqa: B006
     rules: Annotated[list[Path], Parameter(group=HOW, negative=())] = [],  # noqa: B006
     intelligence: Annotated[Path | None, Parameter(group=HOW)] = None,
+    rbac: Annotated[Path | None, Parameter(group=HOW)] = None,
     min_severity: Annotated[Severity, Parameter(group=OUTPUT)] = "informational",
     audience: Annotated[Audience | None, Parameter(group=OUTPUT)] = None,
     fail_on: Annotated[Severity | Literal["never"], Parameter(group=OUTPUT)] = DEFAULT_FAIL_ON,
@@ -72,6 +73,9 @@ def scan(
         A folder or file of Sigma rules and filters of your own, beside the built-in pack; repeat for several.
     intelligence
         A folder with your threat lists and, optionally, mmdb files.
+    rbac
+        A dump of roles and bindings, for blast radius: kubectl get
+        clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts -A -o yaml.
     min_severity
         Leave out findings below this severity.
     audience
@@ -93,6 +97,7 @@ def scan(
     from kubewake.pipeline.detection import Knowledge
     from kubewake.pipeline.scan import default_workers
     from kubewake.pipeline.scan import scan as run_scan
+    from kubewake.rbac.state import load_dump
     from kubewake.reports import Style, default_audience, find
     from kubewake.reports.jsonl import LineWriter
     from kubewake.sources.files import FileSource
@@ -118,6 +123,7 @@ def scan(
         document = run_scan(
             source.chunks(),
             knowledge,
+            rbac=None if rbac is None else load_dump(rbac),
             workers=jobs or default_workers(size_bytes),
             since=moment(since),
             until=moment(until),

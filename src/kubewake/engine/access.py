@@ -45,10 +45,8 @@ def written_object(facts: Facts) -> dict[str, Any] | None:
 class Access:
     """What identities of one cluster can do, as far as a dump or the stream has shown it."""
 
-    def __init__(self, known: RbacState | None = None) -> None:
-        self.state = RbacState()
-        if known is not None:
-            self.state.restore(known.snapshot())
+    def __init__(self, state: RbacState | None = None) -> None:
+        self.state = RbacState() if state is None else state
 
     def observe(self, stub: Stub) -> None:
         """Learn from a write or a deletion; other requests say nothing."""

@@ -51,7 +51,7 @@ class ClusterFold:
         self._infos = infos
         self._correlator = rules.new_correlator()
         self._detectors = DetectorSet(cluster_detectors(detectors))
-        self._access = Access(rbac)
+        self._access = Access(None if rbac is None else rbac.copy())
         self.stories = Stories(infos, reach=self._access)
 
     def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:

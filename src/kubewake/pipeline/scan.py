@@ -14,6 +14,7 @@ from kubewake.formats import head_batches
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.spill import FindingSpill
+from kubewake.rbac import RbacState
 from kubewake.sources.files import Chunk, load
 
 CHUNKS_PER_WORKER = 2
@@ -32,6 +33,7 @@ def scan(
     workers: int = 1,
     since: str = "",
     until: str = "",
+    rbac: RbacState | None = None,
     on_change: Callable[[list[Finding | Incident | Notice]], None] | None = None,
     on_progress: Callable[[Observation], None] | None = None,
 ) -> ResultDocument:
@@ -40,7 +42,7 @@ def scan(
     `on_change` gets findings as they open and grow, `on_progress` each observation when it is folded.
     """
     rules, context = knowledge.load()
-    fold = Fold(rules)
+    fold = Fold(rules, rbac=rbac)
     spill = FindingSpill()
     if workers > 1:
         observations = read_parallel(chunks, knowledge, workers, since, until)

@@ -155,6 +155,14 @@ class RbacState:
             if self.role(binding.role_kind, binding.namespace, binding.role_name) is None
         ]
 
+    def copy(self) -> "RbacState":
+        """A state that can change on its own; roles and bindings are immutable and shared."""
+        other = RbacState()
+        other._roles = dict(self._roles)
+        other._bindings = dict(self._bindings)
+        other.service_accounts = set(self.service_accounts)
+        return other
+
     def snapshot(self) -> bytes:
         """All roles, bindings and service accounts."""
         return msgspec.msgpack.encode(

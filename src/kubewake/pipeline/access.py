@@ -1,0 +1,28 @@
+"""Logs to RBAC: what was granted in them, and what was used."""
+
+from collections.abc import Sequence
+
+from kubewake.engine import Reader
+from kubewake.engine.access import Access
+from kubewake.engine.order import Order
+from kubewake.facts import Context
+from kubewake.pipeline.scan import read_chunk
+from kubewake.rbac import RbacState
+from kubewake.rbac.usage import RbacUsage
+from kubewake.rules.ruleset import RuleSet
+from kubewake.sources.files import FileSource
+
+
+def learn(paths: Sequence[str], state: RbacState, usage: RbacUsage) -> None:
+    """Add the role writes of the logs to `state` and their allowed requests to `usage`."""
+    reader = Reader(RuleSet(()), Context())
+    order = Order()
+    access = Access(state)
+    for chunk in FileSource(paths).chunks():
+        order.put(read_chunk(reader, chunk))
+        for stub in order.take():
+            access.observe(stub)
+            usage.observe(stub)
+    for stub in order.take(flush=True):
+        access.observe(stub)
+        usage.observe(stub)
