@@ -60,7 +60,7 @@ class NewValue:
         day = now // DAY_MICROSECONDS
         behaviour = xxhash.xxh3_64_intdigest(
             f"{stub.user}\0{stub.verb}\0{stub.resource}\0{stub.subresource}\0{stub.namespace}\0{stub.user_agent}\0"
-            f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}".encode()
+            f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}\0{stub.client}\0{stub.groups}".encode()
         )
         familiar = self._familiar.get(behaviour) == day
         if not familiar:
