@@ -186,7 +186,7 @@ def run_rule_tests(
 @app.command
 def explain(
     rule: str,
-    event: str = "-",
+    event: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
     /,
     *,
     rules: Folders = [],  # noqa: B006

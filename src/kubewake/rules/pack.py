@@ -30,6 +30,9 @@ BUILTIN_PACK = HERE / "builtin.pack"
 BUILTIN_LABEL = "kubewake/rules"
 """How files of the built-in pack are called in messages, wherever it is installed."""
 
+TESTS_FOLDER = "tests"
+"""Folders of this name hold tests of rules, not rules."""
+
 _COMPILER = ("compiled", "condition", "document", "model", "parse", "pattern", "sigma")
 """The modules that decide what a rule file compiles to: a change of any makes old compiled rules stale."""
 
@@ -88,13 +91,17 @@ def write_pack(path: Path, compiler: str, files: dict[str, CompiledFile]) -> Non
 
 
 def rule_files(path: Path) -> list[Path]:
-    """The file itself, or every .yml and .yaml file below a folder, in a stable order."""
+    """The file itself, or every .yml and .yaml file below a folder but those in `tests`, in a stable order."""
     if not path.exists():
         raise RuleError(f"{path}:1: there is no such rule file or folder; check --rules")
     if path.is_file():
         return [path]
     found = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
-    return [file for file in found if file.suffix in {".yml", ".yaml"}]
+    return [
+        file
+        for file in found
+        if file.suffix in {".yml", ".yaml"} and TESTS_FOLDER not in file.relative_to(path).parts[:-1]
+    ]
 
 
 def compile_sources(sources: Sequence[tuple[str, str]], known: Mapping[str, CompiledFile]) -> dict[str, CompiledFile]:

@@ -165,7 +165,7 @@ def ruleset(trees):
     return RuleSet([CompiledFile("x.yml", rules)])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=5), st.lists(EVENTS, min_size=1, max_size=6))
 def test_indexed_and_narrowed_equals_naive(trees, changes):
     rules = ruleset(trees)
@@ -181,7 +181,7 @@ def test_indexed_and_narrowed_equals_naive(trees, changes):
         assert narrowed == expected
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(TREES, EVENTS, EVENTS)
 def test_a_residue_holds_for_every_event_of_the_same_behaviour(tree, one, other):
     """What narrowing decides on one event stands for others that differ only outside the behaviour key."""

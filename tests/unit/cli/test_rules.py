@@ -1,0 +1,186 @@
+"""`kubewake rules`, as a person runs it."""
+
+import io
+import json
+
+import msgspec
+import pytest
+
+from kubewake.__main__ import answer
+from kubewake.errors import ExitCode
+from kubewake.workbench.example import complete
+
+RULE = """title: Pods listed from outside
+logsource: {product: kubernetes, service: audit}
+detection:
+  selection: {verb: list, objectRef.resource: pods}
+  filter: {user.username|cased: robot}
+  condition: selection and not filter
+level: low
+"""
+EVENT = {"verb": "list", "objectRef": {"resource": "pods"}}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    place = tmp_path / "mine"
+    place.mkdir()
+    (place / "pods-outside.yml").write_text(RULE)
+    return place
+
+
+def event(**change):
+    return msgspec.json.encode(complete({**EVENT, **change})).decode()
+
+
+def run(capsys, *arguments):
+    code = answer(["rules", *map(str, arguments)])
+    out = capsys.readouterr()
+    return code, out.out, out.err
+
+
+def test_list_selects(capsys, folder):
+    code, out, err = run(capsys, "list", "outside", "--rules", folder, "--severity", "low")
+    assert code == 0
+    assert "pods-outside\tlow\teveryone\t\tPods listed from outside\n" in out
+    assert " rules" in err
+    code, out, _ = run(capsys, "list", "--tactic", "execution", "--audience", "everyone", "-o", "json")
+    found = json.loads(out)
+    assert found
+    assert all(item["audience"] == "everyone" for item in found)
+
+
+def test_show_prints_everything(capsys):
+    code, out, _ = run(capsys, "show", "pod-exec")
+    assert code == 0
+    assert "T1609" in out
+    assert "## What to do" in out
+    assert "detection:" in out
+    code, out, _ = run(capsys, "show", "pod-exec", "-o", "json")
+    assert json.loads(out)["id"] == "pod-exec"
+
+
+def test_show_suggests(capsys):
+    code, _, err = run(capsys, "show", "pod-exek")
+    assert code == ExitCode.RULE
+    assert "did you mean 'pod-exec'" in err
+
+
+def test_lint_of_one_file(capsys, folder):
+    assert run(capsys, "lint", folder)[0] == 0
+    (folder / "pods-outside.yml").write_text(RULE.replace("objectRef.resource", "objectRef.resorce"))
+    code, out, _ = run(capsys, "lint", folder)
+    assert code == 0
+    assert "pods-outside.yml:4: unknown field 'objectRef.resorce' (did you mean 'objectRef.resource'?)" in out
+    assert run(capsys, "lint", folder, "--strict")[0] == ExitCode.RULE
+    (folder / "pods-outside.yml").write_text(RULE.replace("verb:", "verb|re: '(?=x)', b:"))
+    code, out, _ = run(capsys, "lint", folder, "-o", "json")
+    assert code == ExitCode.RULE
+    assert json.loads(out)[0]["line"] == 4
+
+
+def test_the_built_in_pack_has_no_problems(capsys):
+    code, out, _ = run(capsys, "lint", "--strict")
+    assert (code, out) == (0, "")
+
+
+def test_explain_says_what_holds_and_what_not(capsys, folder):
+    code, out, _ = run(capsys, "explain", "pods-outside", event(), "--rules", folder)
+    assert code == 0
+    assert "the event matches" in out
+    assert "✓ verb is 'list'   (here: 'list')" in out
+    code, out, _ = run(capsys, "explain", "pods-outside", event(user={"username": "robot"}), "--rules", folder)
+    assert code == 1
+    assert "✗ none of" in out
+    assert "✓ user.username is 'robot' (case matters)   (here: 'robot')" in out
+
+
+def test_explain_names_the_missing_audit_level(capsys):
+    shape = {"resource": "pods", "namespace": "shop"}
+    code, out, _ = run(capsys, "explain", "privileged-container", event(verb="create", objectRef=shape))
+    assert code == 1
+    assert "needs audit level Request, and the event was logged at Metadata" in out
+
+
+def test_explain_reads_files_lines_and_standard_input(capsys, folder, tmp_path, monkeypatch):
+    log = tmp_path / "audit.log"
+    log.write_text(event(verb="get") + "\n" + event() + "\n")
+    assert run(capsys, "explain", "pods-outside", log, "--rules", folder)[0] == 1
+    assert run(capsys, "explain", "pods-outside", f"{log}:2", "--rules", folder)[0] == 0
+    code, _, err = run(capsys, "explain", "pods-outside", f"{log}:9", "--rules", folder)
+    assert code == ExitCode.NO_INPUT
+    assert "fewer lines" in err
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(event().encode())))
+    assert run(capsys, "explain", "pods-outside", "-", "--rules", folder)[0] == 0
+
+
+def test_explain_of_a_correlation_says_what_it_waits_for(capsys):
+    text = event(responseStatus={"code": 403}, sourceIPs=["8.8.8.8"])
+    code, out, _ = run(capsys, "explain", "source-ip-403-burst", text)
+    assert code == 0
+    assert "at least 10 events of" in out
+    assert "with the same" in out
+
+
+def test_explain_of_a_detector_points_to_its_page(capsys):
+    from kubewake.detectors import detector_infos
+
+    name = next(iter(detector_infos()))
+    code, _, err = run(capsys, "explain", name, event())
+    assert code == ExitCode.RULE
+    assert "detector in Python" in err
+
+
+def test_rules_of_a_user_are_tested(capsys, folder):
+    tests = folder / "tests"
+    tests.mkdir()
+    base = "base: {verb: list, objectRef: {resource: pods}}\nfires: [{event: {}}]\n"
+    (tests / "pods-outside.yml").write_text(base + "quiet: [{event: {user: {username: robot}}}]\n")
+    code, out, err = run(capsys, "test", "--rules", folder)
+    assert (code, err) == (0, "2 cases passed, 0 failed\n")
+    (tests / "pods-outside.yml").write_text(base + "quiet: [{name: wrong, event: {}}]\n")
+    code, out, _ = run(capsys, "test", "--rules", folder, "-q")
+    assert code == ExitCode.RULE
+    assert "'wrong' must stay quiet and fires" in out
+
+
+def test_coverage_in_every_form(capsys, tmp_path):
+    code, out, err = run(capsys, "coverage", "-o", "json")
+    assert code == 0
+    assert json.loads(out)["tallies"]["catalog"]["total"] == 210
+    code, out, _ = run(capsys, "coverage", "-o", "navigator")
+    assert json.loads(out)["versions"]["layer"] == "4.5"
+    policy = tmp_path / "policy.yaml"
+    policy.write_text("kind: Policy\nrules: [{level: Metadata}]\n")
+    code, out, err = run(capsys, "coverage", "--policy", policy)
+    assert "privileged-container\tblind\tline 2 logs only Metadata" in out
+    assert "rules blind" in err
+
+
+def test_backtest_and_tune(capsys, folder, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text(event() + "\n")
+    code, out, err = run(capsys, "backtest", folder, "--log", log)
+    assert code == 1
+    assert out.startswith("gained\tpods-outside\t")
+    verdicts = tmp_path / "verdicts.jsonl"
+    audit_id = json.loads(event())["auditID"]
+    verdicts.write_text(json.dumps({"rule": "pods-outside", "audit_id": audit_id, "verdict": False}))
+    code, out, err = run(capsys, "tune", verdicts, "--log", log, "--rules", folder, "--owner", "ops")
+    assert code == 0
+    assert "user.username|cased: alice" in out
+    assert "1 of 1 false events suppressed" in err
+    (folder / "exceptions.yml").write_text(out)
+    code, out, _ = run(capsys, "backtest", folder, "--log", log)
+    assert (code, out) == (0, "")
+
+
+def test_docs_are_written_and_checked(capsys, tmp_path):
+    assert run(capsys, "docs", tmp_path / "pages", "--check")[0] == ExitCode.RULE
+    assert run(capsys, "docs", tmp_path / "pages")[0] == 0
+    assert run(capsys, "docs", tmp_path / "pages", "--check")[0] == 0
