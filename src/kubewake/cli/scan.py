@@ -27,7 +27,10 @@ DEFAULT_FAIL_ON: Severity = "high"
 
 
 def scan(
-    paths: Annotated[list[str], Parameter(help="Files, directories, globs, or - for standard input.", negative=())],
+    paths: Annotated[
+        list[str],
+        Parameter(help="Files, directories, globs, or - for standard input.", negative=(), allow_leading_hyphen=True),
+    ],
     /,
     *,
     output: Annotated[str | None, Parameter(name=["--output", "-o"], group=OUTPUT)] = None,
