@@ -51,6 +51,17 @@ def has_fitting_client(facts: Facts) -> bool | None:
     return client_fits(facts, found) if found is not None else None
 
 
+@field("actor.job_fits", "boolean", "For the identity of a known component: whether the request is within what such "
+       "components are known to do. None for all others.", scope="behaviour", example="false")  # fmt: skip
+def has_fitting_job(facts: Facts) -> bool | None:
+    found = _profile(facts)
+    return _job_fits(facts, found) if found is not None else None
+
+
+def _job_fits(facts: Facts, profile: Profile) -> bool:
+    return profile.allows(facts.verb, facts.api_group, facts.resource, facts.subresource, facts.namespace)
+
+
 @field("actor.origin_fits", "boolean", "For the identity of a known component: whether the request came from where "
        "such components live. None for all others.", scope="behaviour", example="false")  # fmt: skip
 def has_fitting_origin(facts: Facts) -> bool | None:
@@ -72,7 +83,7 @@ def in_profile(facts: Facts) -> bool:
     return (
         found is not None
         and facts.event.impersonated_user is None
-        and found.allows(facts.verb, facts.api_group, facts.resource, facts.subresource, facts.namespace)
+        and _job_fits(facts, found)
         and client_fits(facts, found)
         and origin_fits(facts, found)
     )

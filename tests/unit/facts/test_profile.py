@@ -115,6 +115,9 @@ def test_what_does_not_fit_is_told_apart(make):
     assert stolen.value("actor.origin_fits") is False
     assert make(**ARGO).value("actor.client_fits") is True
     assert make(**ARGO).value("actor.origin_fits") is True
+    assert make(**ARGO).value("actor.job_fits") is True
+    assert make(**{**ARGO, "objectRef": {"resource": "pods", "subresource": "exec"}}).value("actor.job_fits") is False
+    assert make().value("actor.job_fits") is None
     assert make().value("actor.client_fits") is None
 
 
