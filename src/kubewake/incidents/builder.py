@@ -207,17 +207,17 @@ class IncidentBuilder:
             bool(signal.detail.get("always", False)) and nats >= LOUD_NATS,
         )
         whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
-        least = 0.0 if whole else SUSPICIOUS_NATS
         anchors = nats >= (SUSPICIOUS_NATS if whole else ANCHOR_NATS)
-        if not anchors and (nats < least or campaign is None or not self._is_near(campaign, session, now)):
+        if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
+            anchors = False
+        if not anchors and (nats < SUSPICIOUS_NATS or campaign is None or not self._is_near(campaign, session, now)):
             self._set_aside(session, piece, ref)
             return
         if campaign is None:
             campaign = self._begin(session, ref, now)
         elif not campaign.opened_time and not self._is_visited(campaign):
             campaign.forget_before(now - (WINDOW_SECONDS if session.specific else BLIND_WINDOW_SECONDS))
-        if nats >= SUSPICIOUS_NATS:
-            campaign.members[session.number].confirmed = True
+        campaign.members[session.number].confirmed = True
         if not anchors and not whole and campaign.has_piece(piece):
             return
         added = self._take(campaign, piece, ref)
@@ -225,9 +225,9 @@ class IncidentBuilder:
             campaign.touch(now, ref.last_time)
             campaign.anchor_seconds = now
             for _, key, _ in signal.detail.get("earlier", ()):
-                self._add_earlier(campaign, key, signal.text)
+                self._add_earlier(campaign, session, key, signal.text)
             for held, held_ref in self._aside.pop(session.number, ()):
-                if held.nats >= least and self._is_near(campaign, session, held.seconds):
+                if held.nats >= SUSPICIOUS_NATS and self._is_near(campaign, session, held.seconds):
                     added = self._take(campaign, held, held_ref) or added
         self._look_back(campaign, session)
         if added:
@@ -267,13 +267,13 @@ class IncidentBuilder:
             campaign.add_event(ref, title=piece.text)
         return added
 
-    def _add_earlier(self, campaign: Campaign, key: int, title: str) -> None:
-        """An earlier event of a correlation: in the story where a member sent it, else beside it."""
+    def _add_earlier(self, campaign: Campaign, session: Session, key: int, title: str) -> None:
+        """An earlier event of a correlation: in the story where a member sent it in its time, else beside it."""
         ref = self._lately.get(key >> 2)
         if ref is None:
             return
         member = campaign.members.get(ref.session)
-        if member is not None and member.confirmed:
+        if member is not None and member.confirmed and self._is_near(campaign, session, seconds_of(ref.time)):
             campaign.add_event(ref, title=title)
         else:
             campaign.add_context(ref, title, "")

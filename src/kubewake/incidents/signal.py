@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from kubewake.incidents.weight import rule_nats
+from kubewake.incidents.weight import RETELLINGS, rule_nats
 from kubewake.observation import Evidence, Signal
 from kubewake.rules.model import RuleInfo
 
@@ -20,7 +20,7 @@ def rule_signal(info: RuleInfo, finding: str, earlier: Sequence[Evidence] = (), 
         text=info.title,
         detail={
             "finding": finding,
-            "always": info.always,
+            "always": info.always and info.id not in RETELLINGS,
             "earlier": [(item.time, item.key, item.audit_id) for item in earlier],
         },
     )

@@ -26,6 +26,15 @@ PRECISION: dict[str, tuple[float, float]] = msgspec.json.decode(
 )
 """Share of right findings for each rule that was ever wrong, where address and client are known and where they are not.
 Measured on the recordings for development by bench/rule_precision.py; rules that are not named were never wrong there."""
+RETELLINGS = frozenset(
+    {
+        "attack-sequence-compromised-cluster",
+        "low-and-slow-campaign",
+        "hands-on-keyboard-session",
+        "cross-cluster-identity",
+    }
+)
+"""Detectors that join other findings of one identity: what incidents do along links, so they weigh nothing here."""
 _RANK = {tactic: rank for rank, tactic in enumerate(TACTICS)}
 
 
@@ -62,6 +71,8 @@ class Part(Struct, array_like=True):
 
 def rule_nats(info: RuleInfo) -> float:
     """Evidence of a rule's hit: its severity class, less where the rule itself is unsure or meant for few."""
+    if info.id in RETELLINGS:
+        return 0.0
     return NATS[info.level] * CONFIDENCE_FACTOR[info.confidence] * AUDIENCE_FACTOR[info.audience]
 
 

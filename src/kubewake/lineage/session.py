@@ -87,7 +87,11 @@ class Session(Struct, kw_only=True):
             and self.newcomer
             and self.requests <= YOUNG_REQUESTS
             and at_seconds - self.burst_seconds <= YOUNG_SECONDS
-        ) or (not self.specific and self.newcomer and not self.anonymous and self.requests <= YOUNG_REQUESTS // 10)
+        ) or (not self.specific and self.newcomer and self._is_own() and self.requests <= YOUNG_REQUESTS // 10)
+
+    def _is_own(self) -> bool:
+        """Whether the credential is one that no pod or node renews by itself."""
+        return not self.anonymous and not self.pod and self.kind != "node"
 
 
 class Identity(Struct):
