@@ -1,6 +1,7 @@
 """Findings that can grow no more, kept on disk once there are many, so that a long log needs no long memory."""
 
 import tempfile
+import weakref
 from collections.abc import Collection, Iterable, Iterator
 
 import msgspec
@@ -18,6 +19,7 @@ class FindingSpill(Collection[Finding]):
         self._kept_in_memory = kept_in_memory
         self._memory: list[Finding] = []
         self._file = tempfile.TemporaryFile(prefix="kubewake-findings-")  # noqa: SIM115  # lives as long as this object
+        weakref.finalize(self, self._file.close)
         self._index: list[tuple[str, str, int, int]] = []
         self.incident_of: dict[str, str] = {}
         """Ids of incidents by finding id, known only when the input has ended."""
