@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.facts.workload import is_sensitive_path
+from kubewake.facts.hostpath import is_sensitive_path
 from kubewake.finding import Attack
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo

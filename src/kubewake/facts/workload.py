@@ -8,6 +8,7 @@ from typing import Any
 from kubewake.facts.authorization import code_of
 from kubewake.facts.container import CONTAINER_PARTS, read_containers
 from kubewake.facts.facts import Facts
+from kubewake.facts.hostpath import is_sensitive_path
 from kubewake.facts.objects import KINDS, controller_of, is_builtin, metadata, sent_metadata
 from kubewake.facts.registry import Part, field
 from kubewake.facts.shapes import (
@@ -53,41 +54,6 @@ POD_KEYS = frozenset(
 
 WORKLOAD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
 
-SENSITIVE_HOST_PATHS = (
-    "/bin", "/etc", "/home", "/lib", "/lib64", "/opt/cni", "/proc", "/root", "/run/containerd", "/run/crio", "/run/docker",
-    "/run/k3s", "/run/systemd", "/sbin", "/sys", "/usr/bin", "/usr/lib", "/usr/local", "/usr/sbin", "/var/lib/cni",
-    "/var/lib/containerd", "/var/lib/containers", "/var/lib/docker", "/var/lib/dockershim", "/var/lib/etcd",
-    "/var/lib/kubelet", "/var/lib/rancher", "/var/run/containerd", "/var/run/crio", "/var/run/docker",
-    "/var/snap/microk8s", "/var/spool/cron", "/dev/mem", "/dev/kmem", "/dev/sda", "/dev/nvme0n1", "/dev/vda", "/dev/xvda",
-    "/dev/disk",
-)  # fmt: skip
-"""Directories of a node from which it, its credentials or its other containers can be taken over; so can all that
-contain them.
-"""
-
-HARMLESS_HOST_PATHS = (
-    "/etc/ca-certificates", "/etc/hosts", "/etc/localtime", "/etc/machine-id", "/etc/os-release", "/etc/pki/ca-trust",
-    "/etc/pki/tls", "/etc/resolv.conf", "/etc/ssl", "/etc/timezone", "/lib/modules", "/sys/fs/bpf", "/usr/lib/modules",
-    "/usr/lib/os-release", "/usr/local/share/ca-certificates", "/var/lib/docker/containers",
-    "/var/lib/kubelet/device-plugins", "/var/lib/kubelet/plugins", "/var/lib/kubelet/plugins_registry",
-    "/var/lib/kubelet/pod-resources",
-)  # fmt: skip
-"""Paths below those that give nothing away and that ordinary agents mount."""
-
-RUNTIME_SOCKETS = (
-    "docker.sock", "containerd.sock", "crio.sock", "cri-dockerd.sock", "dockershim.sock", "podman.sock", "kubelet.sock",
-    "frakti.sock", "buildkitd.sock",
-)  # fmt: skip
-
-DANGEROUS_CAPABILITIES = frozenset(
-    {
-        "ALL", "AUDIT_CONTROL", "BPF", "CHECKPOINT_RESTORE", "DAC_OVERRIDE", "DAC_READ_SEARCH", "LINUX_IMMUTABLE",
-        "MAC_ADMIN", "MAC_OVERRIDE", "NET_ADMIN", "PERFMON", "SYS_ADMIN", "SYS_BOOT", "SYS_MODULE", "SYS_PTRACE",
-        "SYS_RAWIO", "SYS_TIME", "SYSLOG",
-    }
-)  # fmt: skip
-"""Capabilities that lead out of a container or into others; those that runtimes grant anyway are left out."""
-
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master",
                         "node-role.kubernetes.io/etcd", "node-role.kubernetes.io/controlplane")  # fmt: skip
 
@@ -121,7 +87,8 @@ def template_of(facts: Facts) -> dict[str, Any] | None:
     return found
 
 
-def _spec(facts: Facts) -> dict[str, Any] | None:
+def spec_of(facts: Facts) -> dict[str, Any] | None:
+    """Specification of the pod or pod template that is written."""
     template = template_of(facts)
     return mapping(template.get("spec")) if template is not None else None
 
@@ -178,7 +145,7 @@ def name(facts: Facts) -> str | None:
     parts=CONTAINER_PARTS,
 )
 def containers(facts: Facts) -> list[dict[str, Any]] | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return read_containers(spec) if spec is not None else None
 
 
@@ -189,7 +156,7 @@ def images(facts: Facts) -> list[str] | None:
 
 
 def _spec_flag(facts: Facts, key: str) -> bool | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else flag(spec.get(key)) is True
 
 
@@ -216,19 +183,8 @@ def share_process_namespace(facts: Facts) -> bool | None:
 
 
 def _volumes(facts: Facts) -> list[dict[str, Any]] | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else list(elements(spec.get("volumes")))
-
-
-def normal_path(path: str) -> str:
-    """A path without repeated or trailing slashes, with `.` and `..` steps taken."""
-    steps: list[str] = []
-    for step in path.split("/"):
-        if step == "..":
-            del steps[-1:]
-        elif step not in ("", "."):
-            steps.append(step)
-    return "/" + "/".join(steps)
 
 
 @field("workload.host_paths", "list", "Paths of the node that it mounts.", level="Request", example="[/var/log]")
@@ -240,7 +196,7 @@ def host_paths(facts: Facts) -> list[str] | None:
 @field("workload.host_path_writable", "boolean", "Whether a path of the node is mounted writable.", level="Request",
        example="true")  # fmt: skip
 def host_path_writable(facts: Facts) -> bool | None:
-    volumes, spec = _volumes(facts), _spec(facts)
+    volumes, spec = _volumes(facts), spec_of(facts)
     if volumes is None or spec is None:
         return None
     from_host = {text(volume.get("name")) for volume in volumes if isinstance(volume.get("hostPath"), dict)}
@@ -251,20 +207,6 @@ def host_path_writable(facts: Facts) -> bool | None:
         for mount in elements(container.get("volumeMounts"))
         if isinstance(mount.get("name"), str)
     )
-
-
-def _is_below(path: str, directory: str) -> bool:
-    return path == directory or path.startswith(f"{directory}/")
-
-
-def is_sensitive_path(path: str) -> bool:
-    """Whether a mount of this path of a node gives away the node, its credentials or its other containers."""
-    normal = normal_path(path)
-    if normal in ("/", "/run", "/var/run", "/dev") or normal.endswith(RUNTIME_SOCKETS):
-        return True
-    if any(_is_below(normal, harmless) for harmless in HARMLESS_HOST_PATHS):
-        return False
-    return any(_is_below(normal, directory) or _is_below(directory, normal) for directory in SENSITIVE_HOST_PATHS)
 
 
 @field("workload.sensitive_host_paths", "list", "Those of the mounted paths from which the node, its credentials or "
@@ -328,7 +270,7 @@ def projected_tokens(facts: Facts) -> list[dict[str, Any]] | None:
 @field("workload.service_account", "text", "Service account that it runs as, where the write states one.",
        level="Request", example="builder")  # fmt: skip
 def service_account(facts: Facts) -> str | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     if spec is None:
         return None
     return optional_text(spec.get("serviceAccountName")) or optional_text(spec.get("serviceAccount"))
@@ -337,28 +279,28 @@ def service_account(facts: Facts) -> str | None:
 @field("workload.automount", "boolean", "Whether the service account's token is mounted: the write's own setting, "
        "none where it states none.", level="Request", example="false")  # fmt: skip
 def automount(facts: Facts) -> bool | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else flag(spec.get("automountServiceAccountToken"))
 
 
 @field("workload.node_name", "text", "Node that it is pinned to by name, past the scheduler.", level="Request",
        example="node-1")  # fmt: skip
 def node_name(facts: Facts) -> str | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else optional_text(spec.get("nodeName"))
 
 
 @field("workload.node_selector", "mapping", "Labels that its node must have.", level="Request",
        example="{disk: ssd}")  # fmt: skip
 def node_selector(facts: Facts) -> dict[str, str] | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else pairs(spec.get("nodeSelector"))
 
 
 @field("workload.tolerates_control_plane", "boolean", "Whether it may run on control-plane nodes: it tolerates their "
        "taint or all taints.", level="Request", example="true")  # fmt: skip
 def tolerates_control_plane(facts: Facts) -> bool | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     if spec is None:
         return None
     for toleration in elements(spec.get("tolerations")):
@@ -373,7 +315,7 @@ def tolerates_control_plane(facts: Facts) -> bool | None:
 @field("workload.pinned_to_control_plane", "boolean", "Whether a node selector or required affinity sends it to "
        "control-plane nodes.", level="Request", example="true")  # fmt: skip
 def pinned_to_control_plane(facts: Facts) -> bool | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     if spec is None:
         return None
     if any(label in mapping(spec.get("nodeSelector")) for label in CONTROL_PLANE_LABELS):
@@ -388,14 +330,14 @@ def pinned_to_control_plane(facts: Facts) -> bool | None:
 
 @field("workload.runtime_class", "text", "Runtime class that it asks for.", level="Request", example="gvisor")
 def runtime_class(facts: Facts) -> str | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else optional_text(spec.get("runtimeClassName"))
 
 
 @field("workload.security_context_run_as_user", "number", "User id that the pod's own security context sets.",
        level="Request", example="0")  # fmt: skip
 def security_context_run_as_user(facts: Facts) -> int | None:
-    return whole(dig(_spec(facts), "securityContext", "runAsUser"))
+    return whole(dig(spec_of(facts), "securityContext", "runAsUser"))
 
 
 @field(
@@ -450,7 +392,7 @@ def replicas(facts: Facts) -> int | None:
 @field("workload.priority_class", "text", "Priority class that it asks for.", level="Request",
        example="system-node-critical")  # fmt: skip
 def priority_class(facts: Facts) -> str | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     return None if spec is None else optional_text(spec.get("priorityClassName"))
 
 
@@ -465,47 +407,10 @@ def last_applied_privileged(facts: Facts) -> bool | None:
     return '"privileged":true' in last.replace(" ", "")
 
 
-@field(
-    "workload.risks",
-    "list",
-    "Short names of what makes the workload dangerous: privileged, host-pid, host-network, host-ipc, host-path, "
-    "sensitive-host-path, runtime-socket, dangerous-capability, run-as-root, privilege-escalation, unconfined, "
-    "unmasked-proc, control-plane-pinned, host-port.",
-    level="Request",
-    example="[privileged, host-pid]",
-)
-def risks(facts: Facts) -> list[str] | None:
-    spec, found = _spec(facts), containers(facts)
-    if spec is None or found is None:
-        return None
-    paths = host_paths(facts) or []
-    root = any(item["run_as_user"] == 0 or item["run_as_non_root"] is False for item in found)
-    claims = (
-        ("privileged", any(item["privileged"] for item in found)),
-        ("host-pid", host_pid(facts)),
-        ("host-network", host_network(facts)),
-        ("host-ipc", host_ipc(facts)),
-        ("host-path", bool(paths)),
-        ("sensitive-host-path", bool(sensitive_host_paths(facts))),
-        ("runtime-socket", any(normal_path(path).endswith(RUNTIME_SOCKETS) for path in paths)),
-        (
-            "dangerous-capability",
-            any(not DANGEROUS_CAPABILITIES.isdisjoint(item["capabilities_add"]) for item in found),
-        ),
-        ("run-as-root", root or security_context_run_as_user(facts) == 0),
-        ("privilege-escalation", any(item["allow_privilege_escalation"] for item in found)),
-        ("unconfined", any(item["seccomp_type"] == "Unconfined" for item in found)),
-        ("unmasked-proc", any(item["proc_mount"] == "Unmasked" for item in found)),
-        ("control-plane-pinned", pinned_to_control_plane(facts)),
-        ("host-port", any(item["host_ports"] for item in found)),
-    )
-    return [name for name, holds in claims if holds]
-
-
 @field("workload.resource_claims", "list", "Names of the devices (resource claims) that the pod asks for.",
        level="Request", example="[gpu]")  # fmt: skip
 def resource_claims(facts: Facts) -> list[str] | None:
-    spec = _spec(facts)
+    spec = spec_of(facts)
     if spec is None:
         return None
     named = [text(claim.get("name")) or "?" for claim in elements(spec.get("resourceClaims"))]

@@ -3,7 +3,7 @@
 import pytest
 
 from kubewake.facts.container import split_image
-from kubewake.facts.workload import is_sensitive_path, normal_path
+from kubewake.facts.hostpath import is_sensitive_path, normal_path
 
 RISKY = {
     "serviceAccountName": "builder",
