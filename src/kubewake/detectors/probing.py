@@ -49,6 +49,8 @@ ROOTS_ENOUGH = 3
 MEANS_OF_PERSON = 3
 MEANS_OF_PROGRAM = 2
 IDENTITIES_MAX = 10_000
+KINDS_MAX = 64
+"""Kinds of objects remembered as refused to one identity."""
 ROOTS = frozenset({"api", "apis", "openapi", "version", "metrics", "logs", "debug", "swagger.json", "configz"})
 """First parts of the paths of the API's documents and of the server's own."""
 SKIPPED_KINDS = frozenset({"control-plane", "node", "cloud", "anonymous"})
@@ -80,6 +82,7 @@ class Probing:
 
     def __init__(self) -> None:
         self._pieces: dict[str, list[Piece]] = {}
+        self._refused: dict[str, dict[str, int]] = {}
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Look at the next stub in event-time order."""
@@ -90,6 +93,8 @@ class Probing:
             return
         means, about = sign
         now = microseconds(stub.time)
+        if means == REFUSALS and self._is_chronic(stub.user, about, now):
+            return
         pieces = [
             piece
             for piece in self._pieces.pop(stub.user, ())
@@ -111,13 +116,26 @@ class Probing:
         severity: Severity | None = "high" if program else None
         yield Detection(rule=PROBING.id, stub=stub, evidence=earlier, values=values, severity=severity)
 
+    def _is_chronic(self, user: str, kind: str, now: int) -> bool:
+        """Whether the identity has been refused this for longer than a window: a fault, not a question."""
+        kinds = self._refused.get(user)
+        if kinds is None:
+            if len(self._refused) >= IDENTITIES_MAX:
+                del self._refused[next(iter(self._refused))]
+            kinds = self._refused[user] = {}
+        first = kinds.get(kind)
+        if first is None and len(kinds) < KINDS_MAX:
+            kinds[kind] = now
+        return first is not None and now - first >= WINDOW_MICROSECONDS
+
     def snapshot(self) -> bytes:
-        """The signs of all identities, longest idle first."""
-        return msgspec.msgpack.encode(self._pieces)
+        """The signs of all identities, longest idle first, and what they are refused since when."""
+        return msgspec.msgpack.encode((self._pieces, self._refused))
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
-        self._pieces = msgspec.msgpack.decode(data, type=dict[str, list[Piece]])
+        saved = msgspec.msgpack.decode(data, type=tuple[dict[str, list[Piece]], dict[str, dict[str, int]]])
+        self._pieces, self._refused = saved
 
 
 def sign_of(stub: Stub) -> tuple[str, str] | None:
