@@ -172,6 +172,8 @@ class InputSummary(Struct, kw_only=True):
     first_time: str | None = None
     last_time: str | None = None
     clusters: list[str] = []
+    levels: list[str] = []
+    """Audit levels that events were logged at."""
 
 
 class Summary(Struct, kw_only=True):

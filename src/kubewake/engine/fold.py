@@ -13,6 +13,7 @@ from msgspec import Struct
 from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
+from kubewake.engine.notices import notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.errors import StoreError
 from kubewake.finding import SEVERITIES, Finding, Incident, InputSummary, Notice, ResultDocument, Severity, Summary, count_severities
@@ -94,6 +95,11 @@ class ClusterFold:
             ),
         )
 
+    @property
+    def evicted(self) -> dict[str, int]:
+        """Windows and events that correlations forgot to stay within bounds, by rule."""
+        return self._correlator.evicted
+
     def snapshot(self) -> dict[str, bytes]:
         """State of each part, by name."""
         return {
@@ -157,6 +163,9 @@ class Fold:
         for cluster in observation.clusters:
             if cluster not in summary.clusters:
                 summary.clusters = sorted([*summary.clusters, cluster])
+        levels = {stub.level for stub in observation.stubs}
+        if not levels <= set(summary.levels):
+            summary.levels = sorted({*summary.levels, *levels})
         self._order.put(observation)
 
     def advance(self, *, flush: bool = False) -> list[Finding | Incident | Notice]:
@@ -213,6 +222,12 @@ class Fold:
             input=self.input(),
             findings=findings,
             incidents=incidents,
+            notices=notices_of(
+                self._infos,
+                self._input,
+                evicted=self.evicted(),
+                about_rules=self._rules.notices,
+            ),
             summary=Summary(
                 findings=counts,
                 incidents=count_severities(incidents),
@@ -220,6 +235,14 @@ class Fold:
                 rules=len(self._infos),
             ),
         )
+
+    def evicted(self) -> dict[str, int]:
+        """Windows and events that correlations forgot to stay within bounds, by rule."""
+        counts: dict[str, int] = {}
+        for cluster in self._clusters.values():
+            for rule, count in cluster.evicted.items():
+                counts[rule] = counts.get(rule, 0) + count
+        return counts
 
     @property
     def infos(self) -> dict[str, RuleInfo]:

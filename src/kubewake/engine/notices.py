@@ -1,0 +1,44 @@
+"""What the reader should know about the stream and the rules themselves: blindness, bounds that were reached."""
+
+from collections.abc import Iterable, Mapping
+
+from kubewake.finding import InputSummary, Notice, stable_id
+from kubewake.rules.model import NEEDS, RuleInfo
+
+NAMED_RULES = 5
+"""Rules that a notice names; it counts the rest."""
+
+
+def notices_of(
+    infos: Mapping[str, RuleInfo],
+    summary: InputSummary,
+    *,
+    evicted: Mapping[str, int],
+    about_rules: Iterable[str],
+) -> list[Notice]:
+    """Notices about one run, the same for the same input and rules.
+
+    `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own.
+    """
+    moment = summary.last_time or ""
+    found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
+    ranks = [NEEDS.index(level) for level in summary.levels if level in NEEDS]
+    blind = sorted(info.id for info in infos.values() if ranks and NEEDS.index(info.needs) > max(ranks))
+    if blind:
+        named = ", ".join(blind[:NAMED_RULES]) + (", …" if len(blind) > NAMED_RULES else "")
+        found.append(
+            _notice(
+                moment,
+                f"{len(blind)} detections are blind",
+                f"No event was logged above audit level {NEEDS[max(ranks)]}, so what was written into objects is unknown and these"
+                f" cannot fire: {named}. `kubewake rules coverage --policy FILE` says which line of the policy to change.",
+            ),
+        )
+    for rule, count in sorted(evicted.items()):
+        text = f"{rule} forgot {count} windows or events to stay within its memory bound; it may have missed something."
+        found.append(_notice(moment, "A correlation reached its memory bound", text))
+    return found
+
+
+def _notice(time: str, title: str, detail: str) -> Notice:
+    return Notice(stable_id("n", title, detail), time, title, detail)
