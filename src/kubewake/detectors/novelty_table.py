@@ -344,7 +344,7 @@ ENTRIES: tuple[Entry, ...] = (
             ("T1552.007",),
             "A person listed the Secrets of the whole cluster, of kube-system or of default from a network operator (AS; "
             "without an address database an address range) that is new for them.",
-            "{actor.name} fetched all Secrets of {target.namespace} from a network that is new for them ({value}, "
+            "{actor.name} fetched all Secrets of namespace {target.namespace} from a network that is new for them ({value}, "
             "{source.ip}).", audience="everyone",
         ),
         applies=lambda stub: (

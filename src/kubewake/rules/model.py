@@ -104,8 +104,18 @@ def spell(value: Any) -> str:
     return str(value)
 
 
+_OF_NAMESPACE = re.compile(r"\b(in|of|from|for) (?:the )?namespace \{target\.namespace\}")
+_NAMESPACE_ASIDE = re.compile(r"\((in )?namespace \{target\.namespace\}\)")
+
+
 def fill(text: str, words: Mapping[str, Any]) -> str:
-    """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)"."""
+    """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)".
+
+    Where the target has no namespace, "in namespace …" reads "in the whole cluster".
+    """
+    if not words.get("target.namespace"):
+        text = _OF_NAMESPACE.sub(r"\1 the whole cluster", text)
+        text = _NAMESPACE_ASIDE.sub("(the whole cluster)", text)
     return _PLACEHOLDER.sub(lambda found: spell(words.get(found[1])), text)
 
 

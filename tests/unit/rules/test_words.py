@@ -41,3 +41,15 @@ def test_a_shell_reads_the_name_as_one_word(step: str, name: str) -> None:
 
 def test_sentences_name_what_is_unknown() -> None:
     assert fill("{a} did {b}.", {"a": ["x", "y", "x"], "b": None}) == "x, y did (unknown)."
+
+
+@pytest.mark.parametrize(
+    ("namespace", "told"),
+    [
+        ("shop", "all Secrets of namespace shop, in namespace shop (namespace shop)"),
+        ("", "all Secrets of the whole cluster, in the whole cluster (the whole cluster)"),
+    ],
+)
+def test_a_target_without_namespace_is_the_whole_cluster(namespace, told):
+    text = "all Secrets of namespace {target.namespace}, in namespace {target.namespace} (namespace {target.namespace})"
+    assert fill(text, {"target.namespace": namespace}) == told
