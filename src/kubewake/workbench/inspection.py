@@ -16,7 +16,15 @@ from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.explain import Part, describe_correlation, explain_condition, lines
 from kubewake.rules.lint import Problem, lint_text, lint_together
 from kubewake.rules.lists import fill_lists
-from kubewake.rules.pack import builtin_sources, load_builtin, load_files, load_rules, read_source, rule_files
+from kubewake.rules.pack import (
+    TESTS_FOLDER,
+    builtin_sources,
+    load_builtin,
+    load_files,
+    load_rules,
+    read_source,
+    rule_files,
+)
 from kubewake.rules.ruleset import RuleSet, nearest
 
 
@@ -61,6 +69,7 @@ def inspect(paths: Sequence[Path]) -> list[Problem]:
     if paths:
         files = [*files, *load_files(paths)]
     problems.extend(lint_together(files))
+    problems.extend(_untested(paths))
     if not any(problem.severity == "error" for problem in problems):
         try:
             load_rules(paths)
@@ -69,6 +78,22 @@ def inspect(paths: Sequence[Path]) -> list[Problem]:
             name, _, line = where.rpartition(":")
             problems.append(Problem(name, int(line) if line.isdigit() else 1, "load", message, "error"))
     return sorted(problems)
+
+
+def _untested(paths: Sequence[Path]) -> list[Problem]:
+    """Rules of folders that have a `tests` folder and no test of this rule in it."""
+    found: list[Problem] = []
+    for path in paths:
+        tests = path / TESTS_FOLDER
+        if not tests.is_dir():
+            continue
+        tested = {file.stem for file in tests.glob("*.yml")}
+        for file in load_files([path]):
+            for info in (*(r.info for r in file.rules if r.alerts), *(r.info for r in file.correlations)):
+                if info.id not in tested:
+                    text = f"the rule has no tests: write {tests / info.id}.yml"
+                    found.append(Problem(info.file, info.line, "missing-tests", text))
+    return found
 
 
 def read_event(text: str) -> tuple[str, Facts]:

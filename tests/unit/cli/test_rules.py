@@ -147,6 +147,8 @@ def test_rules_of_a_user_are_tested(capsys, folder):
     code, out, _ = run(capsys, "test", "--rules", folder, "-q")
     assert code == ExitCode.RULE
     assert "'wrong' must stay quiet and fires" in out
+    (tests / "pods-outside.yml").rename(tests / "other.yml")
+    assert "pods-outside.yml:1: the rule has no tests" in run(capsys, "lint", folder)[1]
 
 
 def test_coverage_in_every_form(capsys, tmp_path):
