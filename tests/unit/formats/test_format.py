@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -135,3 +136,8 @@ def test_envelopes_without_end_are_malformed():
         record = {"message": record}
     (malformed,) = read(record).malformed
     assert "envelopes inside each other" in malformed.reason
+
+
+def test_every_format_has_its_place_in_the_documentation():
+    page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text()
+    assert [item.name for item in formats.formats() if f"`{item.name}`" not in page] == []
