@@ -22,7 +22,7 @@ from kubewake.observation import Signal, Stub
 from kubewake.rules.model import RuleInfo
 
 SNAPSHOT_VERSION = 1
-BAR_NATS = 3.5
+BAR_NATS = 3.0
 """Default bar, fixed on the development recording; see docs/incidents.md."""
 MAX_CAMPAIGNS = 5_000
 MAX_LATELY = 20_000
@@ -39,7 +39,7 @@ the story."""
 WINDOW_SECONDS = 120.0
 BLIND_WINDOW_SECONDS = 60.0
 """Evidence in such a session adds up over this long only; a person's day holds a little of everything."""
-BLIND_IDLE_SECONDS = 45.0
+BLIND_IDLE_SECONDS = 30.0
 """Where neither address nor client is known, only the pace of the evidence tells stories apart: a pause longer than
 any so far, and at least this long, ends the story."""
 LOUD_NATS = 3.0
@@ -51,7 +51,7 @@ READS = frozenset({"get", "list", "watch"})
 MOMENT_SECONDS = 0.001
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
-BLIND_NEARBY_SECONDS = 45.0
+BLIND_NEARBY_SECONDS = 30.0
 """How near a new kind of action must be to the evidence to belong to it, in a session that is not the intruder's alone."""
 FORWARD_FROM_HUBS = frozenset({"L1", "L4"})
 HABIT_FACTOR = 0.2
@@ -210,7 +210,9 @@ class IncidentBuilder:
         anchors = nats >= (SUSPICIOUS_NATS if whole else ANCHOR_NATS)
         if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
             anchors = False
-        if not anchors and (nats < SUSPICIOUS_NATS or campaign is None or not self._is_near(campaign, session, now)):
+        if not anchors and (
+            nats < (SUSPICIOUS_NATS if whole else 1.0) or campaign is None or not self._is_near(campaign, session, now)
+        ):
             self._set_aside(session, piece, ref)
             return
         if campaign is None:
@@ -343,7 +345,7 @@ class IncidentBuilder:
             return
         if is_hub(cause) and link.id not in FORWARD_FROM_HUBS:
             return
-        if not above.whole and link.cause_ref is not None and not self._is_told(upper, link.cause_ref):
+        if not above.whole and link.cause_ref is not None and link.cause_ref.request not in upper.events:
             return
         if link.scope == "context":
             upper.add_link(link)
@@ -396,13 +398,6 @@ class IncidentBuilder:
             upper.add_event(link.effect_ref, why=link.text, link=link.id)
             upper.touch(now, link.effect_ref.last_time)
         self._weigh(upper)
-
-    @staticmethod
-    def _is_told(campaign: Campaign, ref: EventRef) -> bool:
-        """Whether an act of a session of the house falls into the time of the story."""
-        if ref.request in campaign.events:
-            return True
-        return seconds_of(ref.time) >= campaign.created_seconds - NEARBY_SECONDS
 
     @staticmethod
     def _is_visited(campaign: Campaign) -> bool:
