@@ -36,7 +36,7 @@ Read = Callable[[Any], Any]
 
 READER: Callable[[str], Read] = READERS.__getitem__
 
-MEMO_LIMIT = 4096
+MEMO_LIMIT = 1024
 """Answers remembered per test for texts that repeat (user agents, names, images); cleared when full."""
 
 MEMO_TEXT_LIMIT = 1024
