@@ -17,7 +17,7 @@ from kubewake.lineage.link import DAY_SECONDS, Link
 from kubewake.lineage.moment import seconds_of
 from kubewake.lineage.reference import EventRef, refer
 from kubewake.lineage.session import Session, session_number
-from kubewake.lineage.state import count_child, is_hub, is_routine_actor
+from kubewake.lineage.state import count_child, is_hub
 from kubewake.observation import Signal, Stub
 from kubewake.rules.model import RuleInfo
 
@@ -182,7 +182,7 @@ class IncidentBuilder:
 
     def _accuse(self, session: Session, signal: Signal, ref: EventRef, now: float) -> None:
         """Evidence against a session: its campaign grows, or one begins."""
-        if signal.kind == "rule" and session.kind != "node" and is_routine_actor(session):
+        if signal.kind == "rule" and session.kind != "node" and session.machine:
             return
         campaign = self._campaign_of(session, now)
         nats = signal.nats

@@ -9,7 +9,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 PERSON_GRANT_NATS = 1.0
@@ -69,7 +69,7 @@ class BindingUse:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a binding."""
-        if stub.verb in WRITES and stub.outcome == "allowed" and not is_routine_actor(session):
+        if stub.verb in WRITES and stub.outcome == "allowed" and not session.machine:
             kind = "RoleBinding" if stub.resource == "rolebindings" else "ClusterRoleBinding"
             ref = refer(stub, session.number)
             self._bindings.put(binding_key(kind, stub.namespace, ref.name), Cause(ref, now))
@@ -80,7 +80,7 @@ class BindingUse:
 
         A new grant may come to answer for what an older one allowed before; that is no effect of it.
         """
-        if not len(self._bindings):
+        if not self._bindings.size:
             return ()
         grant = grant_of(stub.reason)
         if grant is None:

@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.6
@@ -28,7 +28,7 @@ class Birthplace:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who created an account or namespace."""
-        if stub.verb != "create" or stub.outcome != "allowed" or is_routine_actor(session):
+        if stub.verb != "create" or stub.outcome != "allowed" or session.machine:
             return ()
         self.coverage.eligible += 1
         ref = refer(stub, session.number)
@@ -44,7 +44,7 @@ class Birthplace:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a fresh account, or of any account in a fresh namespace."""
-        if session.kind != "serviceaccount" or session.renewed or not len(self._born):
+        if session.kind != "serviceaccount" or session.renewed or not self._born.size:
             return ()
         links = []
         for key in (f"account {session.user}", f"namespace {session.namespace}"):

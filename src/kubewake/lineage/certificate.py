@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 NAME_STRENGTH = 0.5
@@ -51,7 +51,7 @@ class Certificate:
             key = PREFIX + sha.removeprefix(PREFIX).lower()
             for cause in self._requests.get(name, now):
                 self._certificates.put(key, cause)
-        if is_routine_actor(session) or not name or stub.verb in {"get", "list", "watch", "delete"}:
+        if session.machine or not name or stub.verb in {"get", "list", "watch", "delete"}:
             return ()
         if not stub.subresource and stub.verb == "create":
             common_name = values.get("csr.common_name")

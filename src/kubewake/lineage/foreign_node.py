@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import NODE_CLIENTS, State, is_routine_actor
+from kubewake.lineage.state import NODE_CLIENTS, State
 from kubewake.observation import Stub
 
 NATS = 4.0
@@ -46,7 +46,7 @@ class ForeignNode:
             for cause in self._risky.get(pod, now) if isinstance(target, str) else ():
                 self._nodes.put(str(target), cause)
             return ()
-        if is_routine_actor(session):
+        if session.machine:
             return ()
         if stub.verb == "create" and any(stub.values.get(field) for field in RISKS):
             cause = Cause(refer(stub, session.number), now, pod)

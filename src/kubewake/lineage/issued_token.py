@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 MINTED_NATS = 1.5
@@ -40,7 +40,7 @@ class IssuedToken:
         if not stub.issued_credential:
             return ()
         self.coverage.covered += 1
-        if not is_routine_actor(session):
+        if not session.machine:
             account = f"system:serviceaccount:{stub.namespace}:{stub.name}"
             self._tokens.put(stub.issued_credential, Cause(refer(stub, session.number), now, account))
         return ()

@@ -32,7 +32,9 @@ class Ledger:
         self.evicted = 0
         self._entries: dict[str, list[Cause]] = {}
 
-    def __len__(self) -> int:
+    @property
+    def size(self) -> int:
+        """Number of keys."""
         return len(self._entries)
 
     def __contains__(self, key: str) -> bool:

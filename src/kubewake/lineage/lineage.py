@@ -25,10 +25,12 @@ from kubewake.lineage.session import (
     Session,
     session_number,
 )
-from kubewake.lineage.state import Place, State
+from kubewake.lineage.state import Place, State, is_routine_actor
 from kubewake.observation import Stub
 
 SNAPSHOT_VERSION = 1
+USES_FOLLOWED = 64
+"""How often an identity does one kind of thing until nobody asks any more by which grant."""
 MAX_KNOWN_BEHAVIOURS = 50_000
 """Behaviours whose session and habit are remembered to save work; the memory starts anew when full."""
 
@@ -75,6 +77,7 @@ class Lineage:
             for target in sorted(kind.targets):
                 self._targets[target] = (*self._targets.get(target, ()), *observers([kind], "record"))
         self._known: dict[int, tuple[Session, Habit]] = {}
+        self._origins: dict[tuple[str, str, str, str], Session] = {}
         self._start = 0.0
         self.now = 0.0
         self.session: Session | None = None
@@ -106,7 +109,7 @@ class Lineage:
         habit.count += stub.count
         self.session = session
         self.routine = routine
-        if (not routine or not stub.behaviour) and session.kind != "control-plane":
+        if stub.hits or not (session.machine or (routine and (stub.behaviour or not session.newcomer))):
             remember(session, refer(stub, session.number, routine=routine))
         self.state.habit_seconds = habit.first_seconds
         links: list[Link] = []
@@ -117,7 +120,7 @@ class Lineage:
         if born:
             for birth in self._births:
                 links.extend(birth(stub, session, now))
-        if stub.reason or stub.values or stub.impersonated:
+        if (stub.reason and habit.count <= USES_FOLLOWED) or stub.values or stub.impersonated:
             self._note_grant(session, stub, now)
             for use in self._uses:
                 links.extend(use(stub, session, now))
@@ -126,9 +129,14 @@ class Lineage:
     def _session(self, stub: Stub, now: float) -> tuple[Session, bool]:
         """The stub's session, and whether it is new."""
         source, user_agent = stub.source, stub.user_agent
-        number = session_number(stub.user, stub.credential, source, user_agent)
+        origin = (stub.user, stub.credential, source, user_agent)
+        session = self._origins.get(origin)
+        if session is not None:
+            return session, False
+        number = session_number(*origin)
         session = self.sessions.get(number)
         if session is not None:
+            self._origins[origin] = session
             return session, False
         session = Session(
             number=number,
@@ -149,11 +157,14 @@ class Lineage:
             specific=bool(source or user_agent),
             newcomer=now - self._start >= WARM_UP_SECONDS,
         )
+        session.machine = is_routine_actor(session)
         self._renew(session)
         before = self.sessions.evicted
         self.sessions.add(session)
         if self.sessions.evicted != before:
             self._known.clear()
+            self._origins.clear()
+        self._origins[origin] = session
         self.state.settle(session)
         return session, True
 
@@ -259,6 +270,7 @@ class Lineage:
         for name, kind in self.kinds.items():
             kind.coverage = saved.coverage.get(name, Coverage())
         self._known.clear()
+        self._origins.clear()
         self._start, self.now = saved.start, saved.now
         self.session = None
 

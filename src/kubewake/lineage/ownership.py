@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 
 from kubewake.finding import Entity
+from kubewake.lineage.binding import WRITES
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.pod_birth import TEMPLATES, pod_owners
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 OWNED_STRENGTH = 0.9
@@ -39,15 +40,17 @@ class Ownership:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember a written workload; link what a controller creates to the workload that owns it."""
-        if stub.outcome != "allowed":
+        verb = stub.verb
+        if stub.outcome != "allowed" or verb not in WRITES:
             return ()
-        ref = refer(stub, session.number)
-        if not is_routine_actor(session):
-            if stub.resource != "pods" and stub.verb in {"create", "update", "patch"} and ref.name:
+        if not session.machine:
+            ref = refer(stub, session.number)
+            if stub.resource != "pods" and ref.name:
                 self._workloads.put(f"{stub.namespace}/{ref.name}", Cause(ref, now))
             return ()
-        if stub.verb != "create" or stub.resource not in MADE or not len(self._workloads):
+        if verb != "create" or stub.resource not in MADE or not self._workloads.size:
             return ()
+        ref = refer(stub, session.number)
         self.coverage.eligible += 1
         owners = stub.values.get("object.owner_names")
         owned = isinstance(owners, list | tuple) and bool(owners)

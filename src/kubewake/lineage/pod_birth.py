@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.9
@@ -34,7 +34,7 @@ class PodBirth:
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who created a pod or wrote a workload."""
         written = stub.verb == "create" or (stub.verb in {"update", "patch"} and stub.resource != "pods")
-        if not written or stub.outcome != "allowed" or is_routine_actor(session):
+        if not written or stub.outcome != "allowed" or session.machine:
             return ()
         self.coverage.eligible += 1
         ref = refer(stub, session.number)
@@ -49,7 +49,7 @@ class PodBirth:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a pod that someone created."""
-        if not session.pod or session.renewed or not len(self._pods):
+        if not session.pod or session.renewed or not self._pods.size:
             return ()
         links = []
         for name in pod_owners(session.pod):

@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, Scope, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.7
@@ -46,7 +46,7 @@ class PodEntry:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who entered a pod; sessions of the pod that no address or client sets apart are linked at once."""
-        if stub.outcome != "allowed" or is_routine_actor(session):
+        if stub.outcome != "allowed" or session.machine:
             return ()
         pod = f"{stub.namespace}/{stub.name}"
         cause = Cause(refer(stub, session.number), now)

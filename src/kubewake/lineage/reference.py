@@ -17,6 +17,8 @@ DETAIL_FIELDS = (
 )
 """Carried values worth a word in a timeline, first that applies."""
 
+_DETAILS = frozenset(DETAIL_FIELDS)
+
 MAX_DETAIL = 120
 """Characters of a carried value kept in a reference; it is a word in a sentence, not evidence."""
 
@@ -99,6 +101,8 @@ def created_name(values: dict[str, Any]) -> str:
 
 def detail_of(values: dict[str, Any]) -> str:
     """The most telling carried value, as text; empty where there is none."""
+    if _DETAILS.isdisjoint(values):
+        return ""
     for field in DETAIL_FIELDS:
         value = values.get(field)
         if value:

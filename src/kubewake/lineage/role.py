@@ -8,7 +8,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 MAX_USES = 64
@@ -34,7 +34,7 @@ class RoleUse:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who edited a role."""
-        if stub.verb in WRITES and stub.outcome == "allowed" and not is_routine_actor(session):
+        if stub.verb in WRITES and stub.outcome == "allowed" and not session.machine:
             ref = refer(stub, session.number)
             kind = "Role" if stub.resource == "roles" else "ClusterRole"
             key = f"{kind} {stub.namespace}/{ref.name}" if kind == "Role" else f"{kind} {ref.name}"
@@ -43,7 +43,7 @@ class RoleUse:
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """This request, where a freshly edited role allowed it, and the identity never did its like before."""
-        if not len(self._roles):
+        if not self._roles.size:
             return ()
         grant = grant_of(stub.reason)
         if grant is None:

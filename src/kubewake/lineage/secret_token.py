@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, Scope, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 GET_STRENGTH = 0.95
@@ -42,7 +42,7 @@ class SecretToken:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who read a secret."""
-        if stub.verb not in {"get", "list"} or stub.outcome != "allowed" or is_routine_actor(session):
+        if stub.verb not in {"get", "list"} or stub.outcome != "allowed" or session.machine:
             return ()
         ref = refer(stub, session.number)
         certainty = 1.0 if stub.verb == "get" else LIST_STRENGTH / GET_STRENGTH

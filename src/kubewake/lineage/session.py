@@ -61,6 +61,8 @@ class Session(Struct, kw_only=True):
     """False where neither address nor client is known, so that several hands may share the session."""
     newcomer: bool = False
     """Born after the stream had warmed up: it was not there before."""
+    machine: bool = False
+    """The cluster's own machinery at its daily work (see `state.is_routine_actor`)."""
     renewed: bool = False
     """An older session of the same pod or place, only with a fresh credential: tokens rotate every hour."""
     told_seconds: float = 0.0

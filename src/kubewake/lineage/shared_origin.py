@@ -7,7 +7,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.3
@@ -38,7 +38,7 @@ class SharedOrigin:
         if not session.source or not session.user_agent:
             return ()
         self.coverage.covered += 1
-        if not session.newcomer or is_routine_actor(session):
+        if not session.newcomer or session.machine:
             return ()
         key = f"{session.source} {session.user_agent}"
         causes = self._origins.get(key, now)

@@ -158,7 +158,7 @@ def is_routine_actor(session: Session) -> bool:
 
 def is_hub(session: Session) -> bool:
     """Whether lineage stops here: the machinery, or a session that causes more in a day than a person does."""
-    return is_routine_actor(session) or session.children > CHILDREN_A_DAY
+    return session.machine or session.children > CHILDREN_A_DAY
 
 
 def count_child(session: Session, now: float) -> None:

@@ -8,7 +8,7 @@ from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
-from kubewake.lineage.state import State, is_routine_actor
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.8
@@ -43,14 +43,14 @@ class WebhookChange:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a webhook configuration."""
-        if stub.verb in WRITES and stub.outcome == "allowed" and not is_routine_actor(session):
+        if stub.verb in WRITES and stub.outcome == "allowed" and not session.machine:
             ref = refer(stub, session.number)
             self._webhooks.put(ref.name, Cause(ref, now))
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """This request, where a fresh webhook changed its object."""
-        if not len(self._webhooks) or not stub.values:
+        if not self._webhooks.size or not stub.values:
             return ()
         links = []
         for name in configurations(stub.values.get(MUTATED_BY)):
