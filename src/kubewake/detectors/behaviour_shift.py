@@ -8,6 +8,7 @@ import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
+from kubewake.detectors.new_value import behaviour_of
 from kubewake.detectors.novelty_table import origin_of
 from kubewake.finding import Attack, Severity
 from kubewake.observation import Evidence, Stub, evidence_of
@@ -50,6 +51,7 @@ REMEMBERED_DAYS = 14
 ASPECTS_ENOUGH = 3
 ASPECTS_MANY = 5
 IDENTITIES_MAX = 5_000
+FAMILIAR_MAX = 100_000
 VALUES_MAX = 500
 """Values remembered of one identity; one with more varies so much that nothing is new."""
 
@@ -77,6 +79,7 @@ class BehaviourShift:
 
     def __init__(self) -> None:
         self._characters: dict[str, Character] = {}
+        self._familiar: dict[int, int] = {}
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Look at the next stub in event-time order."""
@@ -95,7 +98,14 @@ class BehaviourShift:
             and len(character.values) < VALUES_MAX
         )
         character.requests += stub.count
-        new = _learn(character, stub, now // DAY_MICROSECONDS)
+        day = now // DAY_MICROSECONDS
+        behaviour = behaviour_of(stub)
+        if self._familiar.get(behaviour) == day:
+            return
+        if len(self._familiar) >= FAMILIAR_MAX:
+            self._familiar.clear()
+        self._familiar[behaviour] = day
+        new = _learn(character, stub, day)
         if not new or not known or stub.values.get("actor.in_profile"):
             return
         fresh = {name: item for name, item in character.fresh.items() if now - item[0] < TOGETHER_MICROSECONDS}
@@ -116,6 +126,7 @@ class BehaviourShift:
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
         self._characters = msgspec.msgpack.decode(data, type=dict[str, Character])
+        self._familiar = {}
 
 
 def _learn(character: Character, stub: Stub, day: int) -> list[str]:

@@ -1,6 +1,7 @@
 """Clients that go through endpoints and kinds of objects to see which of them answer."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -99,7 +100,8 @@ class Enumeration:
     """Remembers the last minutes of every client that was refused something."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, list[Step]] = {}
+        self._steps: dict[str, deque[Step]] = {}
+        self._refused: dict[str, int] = {}
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Look at the next stub in event-time order."""
@@ -111,14 +113,21 @@ class Enumeration:
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
         now = microseconds(stub.time)
         window = ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
-        steps = [step for step in self._steps.pop(key, ()) if now - step.moment < window]
+        steps = self._steps.pop(key, None)
+        if steps is None:
+            steps = deque(maxlen=STEPS_MAX)
+        while steps and now - steps[0].moment >= window:
+            steps.popleft()
         path = stub.uri.partition("?")[0]
         steps.append(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
-        del steps[:-STEPS_MAX]
         self._steps[key] = steps
         if len(self._steps) > CLIENTS_MAX:
-            del self._steps[next(iter(self._steps))]
-        if len(steps) <= PATHS_ABOVE:
+            oldest = next(iter(self._steps))
+            del self._steps[oldest]
+            self._refused.pop(oldest, None)
+        if stub.outcome != "allowed":
+            self._refused[key] = now
+        if len(steps) <= PATHS_ABOVE or now - self._refused.get(key, -window) >= window:
             return
         info = ANONYMOUS if anonymous else MIXED
         if _looks_around(steps, anonymous=anonymous):
@@ -129,19 +138,20 @@ class Enumeration:
                 "source.ip": stub.source,
                 "userAgent": stub.user_agent,
             }
-            earlier = tuple(step.evidence for step in steps[:-1])
+            earlier = tuple(step.evidence for step in steps)[:-1]
             yield Detection(rule=info.id, stub=stub, evidence=earlier, values=values)
 
     def snapshot(self) -> bytes:
-        """The steps of all clients, longest idle first."""
-        return msgspec.msgpack.encode(self._steps)
+        """The steps of all clients, longest idle first, and when each was last refused."""
+        return msgspec.msgpack.encode(({key: list(steps) for key, steps in self._steps.items()}, self._refused))
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
-        self._steps = msgspec.msgpack.decode(data, type=dict[str, list[Step]])
+        steps, self._refused = msgspec.msgpack.decode(data, type=tuple[dict[str, list[Step]], dict[str, int]])
+        self._steps = {key: deque(items, maxlen=STEPS_MAX) for key, items in steps.items()}
 
 
-def _looks_around(steps: list[Step], *, anonymous: bool) -> bool:
+def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
     requests = sum(step.count for step in steps)
     if requests >= (ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW):
         return False

@@ -20,6 +20,14 @@ USERS_MAX = 20_000
 FAMILIAR_MAX = 100_000
 
 
+def behaviour_of(stub: Stub) -> int:
+    """A hash of everything in a request that its body and names do not decide."""
+    return stub.behaviour or xxhash.xxh3_64_intdigest(
+        f"{stub.user}\0{stub.verb}\0{stub.resource}\0{stub.subresource}\0{stub.namespace}\0{stub.user_agent}\0"
+        f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}\0{stub.client}\0{stub.groups}".encode()
+    )
+
+
 class Past(Struct, array_like=True):
     """How long and how busily somebody has been seen."""
 
@@ -58,10 +66,7 @@ class NewValue:
         user.requests += stub.count
         cluster.requests += stub.count
         day = now // DAY_MICROSECONDS
-        behaviour = xxhash.xxh3_64_intdigest(
-            f"{stub.user}\0{stub.verb}\0{stub.resource}\0{stub.subresource}\0{stub.namespace}\0{stub.user_agent}\0"
-            f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}\0{stub.client}\0{stub.groups}".encode()
-        )
+        behaviour = behaviour_of(stub)
         familiar = self._familiar.get(behaviour) == day
         if not familiar:
             if len(self._familiar) >= FAMILIAR_MAX:
