@@ -69,6 +69,9 @@ PROVISIONAL_STAGES = frozenset({1, 2})
 may_traverse = re.compile(r"\.\.|%(?:25)*2[eE]").search
 """URIs that could hold a `..` step are part of the behaviour key, so that rules about them cost nothing on others."""
 
+has_escape = re.compile(rb"\\u001[bB]").search
+"""Bodies with a terminal escape, as JSON writes it, are part of the behaviour key for the same reason."""
+
 
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
@@ -185,6 +188,7 @@ class Reader:
                 subject = None
             impersonated = head.impersonated_user
             uri = head.request_uri
+            body = head.request_object
             behaviour_key = (
                 user,
                 head.verb,
@@ -198,6 +202,7 @@ class Reader:
                 head.level,
                 default_cluster,
                 None if impersonated is NO_BODY else bytes(impersonated),
+                body is not NO_BODY and has_escape(bytes(body)) is not None,
             )
             behaviour = behaviours.get(behaviour_key)
             event = None
@@ -224,7 +229,7 @@ class Reader:
                 continue
             rules = (
                 behaviour.bare_rules
-                if head.request_object is NO_BODY and head.response_object is NO_BODY
+                if body is NO_BODY and head.response_object is NO_BODY
                 else behaviour.rules
             )
             single = behaviour.single

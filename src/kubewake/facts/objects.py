@@ -129,8 +129,9 @@ def body_text(facts: Facts) -> str | None:
 
 
 @field("object.has_escape", "boolean", "Whether the request body contains a terminal escape character (ESC).",
-       level="Request", example="true")  # fmt: skip
+       scope="behaviour", level="Request", example="true")  # fmt: skip
 def has_escape(facts: Facts) -> bool:
+    # Part of the behaviour key (see `engine.read`), so the scope is true.
     raw = bytes(facts.event.request_object)
     if not raw:
         return False

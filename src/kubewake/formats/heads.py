@@ -6,7 +6,7 @@ import msgspec
 
 from kubewake.event import STAGES, AuditEvent, Malformed, decode_event
 from kubewake.formats.decoder import BLOCK_BYTES, BYTE_ORDER_MARK, batches, block_end, sniff
-from kubewake.formats.native import NATIVE, UNDECODABLE, are_sound, line_starts
+from kubewake.formats.native import NATIVE, UNDECODABLE, is_sound, line_starts
 from kubewake.formats.record import read_lines
 from kubewake.formats.times import are_normal
 from kubewake.head import Head, HeadBatch, heads_of
@@ -99,7 +99,7 @@ def _loader(
         except UNDECODABLE:
             pass
         else:
-            if are_sound([event]):
+            if is_sound(event):
                 return event
         reading = read_lines(text, file, first_line + index, fast=False)
         malformed.extend(reading.malformed)

@@ -11,7 +11,7 @@ from msgspec import Struct
 from kubewake.event import STAGES, AuditEvent
 from kubewake.formats.coercion import coerce
 from kubewake.formats.format import Inner, Outcome, Record, Reject, format_
-from kubewake.formats.times import are_normal
+from kubewake.formats.times import are_normal, is_normal
 
 NATIVE = "native"
 
@@ -53,6 +53,20 @@ def are_sound(events: Sequence[AuditEvent]) -> bool:
         return False
     return are_normal([event.stage_timestamp for event in events]) and are_normal(
         [event.request_received_timestamp for event in events]
+    )
+
+
+def is_sound(event: AuditEvent) -> bool:
+    """As `are_sound` for one event whose head looked sound already."""
+    status = event.response_status
+    code = status.code if status is not None else None
+    received = event.request_received_timestamp
+    return (
+        event.user is not None
+        and event.source_ips is not None
+        and (code is None or 0 <= code < 1000)
+        and received is not None
+        and is_normal(received)
     )
 
 

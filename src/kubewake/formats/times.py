@@ -50,6 +50,14 @@ def are_normal(texts: Sequence[Any]) -> bool:
     return _is_hour(first) and (first == last or all(map(_is_hour, {text[:_HOUR_LENGTH] for text in texts})))
 
 
+_is_normal_shape = re.compile(r"\d{4}-\d\d-\d\dT\d\d:[0-5]\d:[0-5]\d\.\d{6}Z", re.ASCII).fullmatch
+
+
+def is_normal(text: str) -> bool:
+    """As `are_normal` for one text."""
+    return _is_normal_shape(text) is not None and _is_hour(text[:_HOUR_LENGTH])
+
+
 def normalise(value: Any) -> str | None:
     """The normal form of a time, or None where the value is no time.
 
