@@ -105,9 +105,14 @@ class MintedToken:
 
 
 def is_routine(stub: Stub) -> bool:
-    """Whether a kubelet fetches the token of a pod, a component fetches one in its job, or an account its own."""
-    if stub.actor_kind == "node":
+    """Whether a kubelet fetches the token of a pod, a component fetches one in its job, or an account its own.
+
+    A log without clients tells a kubelet by what it asks for: a token bound to a pod.
+    """
+    if stub.actor_kind == "node" and stub.client != "empty":
         return stub.client == "kubelet"
+    if stub.actor_kind == "node":
+        return stub.level == "Metadata" or stub.values.get("token.bound_kind") == "Pod"
     if stub.actor_kind in ("control-plane", "cloud") or stub.values.get("actor.in_profile"):
         return True
     return stub.user == f"system:serviceaccount:{stub.namespace}:{stub.name}"
