@@ -38,7 +38,7 @@ def test_the_demo_tells_of_attacks_and_ends_with_what_to_try():
     )
     assert done.returncode == 0, done.stderr
     text = done.stdout
-    assert len(re.findall(r"^\[(HIGH|CRITICAL)\]", text, re.MULTILINE)) >= 10
+    assert len(re.findall(r"^(?:\[|  \+ )(?:HIGH|CRITICAL)\b", text, re.MULTILINE)) >= 10
     assert "24,454 requests received and judged" in text
     assert "What to try next" in text
     assert "Traceback" not in done.stderr

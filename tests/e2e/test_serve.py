@@ -54,7 +54,7 @@ def test_over_tls_with_tokens_from_post_to_printed_finding(start, tmp_path):
     server.wait_for(lambda: server.execs() == {"alice": 2})
     server.wait_for(lambda: any('"pod-exec"' in line for line in server.printed))
     [opened] = [line for line in server.lines() if line.get("rule") == "pod-exec"]
-    assert (opened["cluster"], opened["locations"][0]["file"]) == ("prod", "webhook:prod")
+    assert (opened["cluster"], opened["locations"][0]["file"]) == ("prod", "webhook:prod#1")
     assert server.client.get(f"{server.url}/readyz").text == "ok\n"
     metrics = server.client.get(f"{server.url}/metrics").text
     for text in (

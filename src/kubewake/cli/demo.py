@@ -13,8 +13,10 @@ from cyclopts import Parameter
 from kubewake.errors import ExitCode, SettingsError
 
 if TYPE_CHECKING:
+    from kubewake.finding import Incident
     from kubewake.pipeline.serve import Service
 
+_SHOWN_INCIDENTS = 8
 _SETTLE_SECONDS = 30.0
 
 
@@ -73,11 +75,11 @@ def _run(folder: Path, speed: float, keep: bool, stopping: threading.Event) -> i
     minutes = batches[-1].due_seconds / 60
     service = Service(settings)
     service.start()
-    assert service.listener is not None
-    url = f"{service.listener.url}/v1/audit/demo"
+    assert service.reception is not None
+    url = f"{service.reception.url}/v1/audit/demo"
     _say(
         "kubewake demo",
-        f"A server listens on {service.listener.url}. It now receives {minutes:.0f} minutes of a real cluster's audit log",
+        f"A server listens on {service.reception.url}. It now receives {minutes:.0f} minutes of a real cluster's audit log",
         f"({len(events):,} requests), {speed:g} times faster than life, over the same webhook that an API server uses.",
         "Ordinary work and several attacks are in it. What anyone should hear of is printed as it is found:",
         "",
@@ -90,10 +92,10 @@ def _run(folder: Path, speed: float, keep: bool, stopping: threading.Event) -> i
         _summarise(service, taken, time.monotonic() - begun)
         if keep and not stopping.is_set():
             _say(
-                f"The server goes on at {service.listener.url} until Ctrl-C. Send it events of your own:",
+                f"The server goes on at {service.reception.url} until Ctrl-C. Send it events of your own:",
                 f"  curl --cacert {cert} -H 'Authorization: Bearer {token}' \\",
                 f"    --data-binary @eventlist.json {url}",
-                f"  curl --cacert {cert} {service.listener.url}/metrics",
+                f"  curl --cacert {cert} {service.reception.url}/metrics",
                 "",
             )
             stopping.wait()
@@ -116,6 +118,7 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
     counts = {severity: sum(1 for finding in quiet if finding.severity == severity) for severity in SEVERITIES}
     actors = {finding.actor.name for finding in loud.values()}
     _say(
+        "",
         "─" * 80,
         f"{taken:,} requests received and judged in {seconds:.0f} seconds.",
         f"{len(loud)} findings are high or critical and for everyone; they are about {len(actors)} identities.",
@@ -127,7 +130,7 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
             if service.failed_bodies
             else []
         ),
-        *([f"{len(incidents)} incidents join them into the stories of attacks."] if incidents else []),
+        *_stories(incidents),
         "",
         "What to try next",
         "  kubewake scan /var/log/kubernetes/audit.log     judge the logs that you have",
@@ -137,6 +140,22 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
         "  kubewake rules list                             everything that is looked for",
         "",
     )
+
+
+def _stories(incidents: "list[Incident]") -> list[str]:
+    from kubewake.sinks.words import plain
+
+    if not incidents:
+        return []
+    shown = sorted(incidents, key=lambda incident: -incident.score)[:_SHOWN_INCIDENTS]
+    return [
+        f"{len(incidents)} incidents join them into the stories of attacks. The strongest:",
+        *(
+            f"  {incident.severity:8} {incident.first_time[11:19]}  {plain(incident.title)[:90]}"
+            f" ({len(incident.audit_ids)} requests)"
+            for incident in shown
+        ),
+    ]
 
 
 def _say(*text: str) -> None:

@@ -39,8 +39,8 @@ def serve(**flags: Any) -> int:
 def greeting(settings: "Settings", service: "Service") -> str:
     """What it listens on and how to connect an API server, in plain words."""
     lines = []
-    if service.listener is not None:
-        url = service.listener.url
+    if service.reception is not None:
+        url = service.reception.url
         lines += [
             f"kubewake listens on {url}",
             f"  API servers send their audit events to  {url}/v1/audit/CLUSTER",

@@ -30,7 +30,8 @@ class Ledger:
 
     def record(self, items: Iterable[Tellable]) -> int:
         """Store what is new about the items and queue the messages; how many changes there were. Raises StoreError."""
-        latest = {item.id: item for item in items}
+        # The story first, then what belongs to it.
+        latest = {item.id: item for item in sorted(items, key=lambda item: not isinstance(item, Incident))}
         self._recall(latest)
         changes: list[Change] = []
         for item in latest.values():

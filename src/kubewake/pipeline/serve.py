@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
 from pathlib import Path
 
 import msgspec
@@ -22,21 +21,17 @@ from kubewake.pipeline.following import SOURCE as FOLLOW
 from kubewake.pipeline.following import Following
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
-from kubewake.settings import Settings, address
+from kubewake.pipeline.reception import SOURCE as WEBHOOK
+from kubewake.pipeline.reception import Answered, Reception
+from kubewake.settings import Settings
 from kubewake.sinks import Filter, Sink, open_sink
 from kubewake.sinks.courier import Courier
 from kubewake.sinks.jsonl import JsonLines
 from kubewake.sources.follow import Follower
-from kubewake.sources.listener import Listener
-from kubewake.sources.tokens import Tokens
-from kubewake.sources.webhook import Terms, receiver
 from kubewake.store.folder import Folder
 from kubewake.store.spool import Spool
 from kubewake.store.state import State
 
-WEBHOOK = "webhook"
-_SWITCH_SECONDS = 0.0005
-"""How long the engine's thread may hold the interpreter before a waiting POST gets its turn."""
 _LOGGED_REFUSALS_SECONDS = 10.0
 """Refused POSTs are counted all, and logged once in so long for each reason."""
 _WATCH_SECONDS = 0.5
@@ -89,7 +84,7 @@ class Service:
             clock=self._clock,
         )
         self._following = self._follow() if settings.follow else None
-        self.listener = self._listen() if settings.listen else None
+        self.reception = self._receive(folder.spool) if settings.listen else None
 
     def _follow(self) -> Following:
         settings = self._settings
@@ -109,41 +104,31 @@ class Service:
             judged=lambda: self._judge.progress.sequence,
         )
 
-    def _listen(self) -> Listener:
-        settings = self._settings
-        terms = Terms(
-            settings.body_max_bytes,
-            settings.retry_after_seconds,
-            tokens=Tokens(Path(settings.token_file).expanduser()) if settings.token_file else None,
-            needs_certificate=bool(settings.client_ca),
-            clusters=frozenset(settings.clusters),
-        )
-        host, port = address(settings.listen)
-        return Listener(
-            receiver(self, terms),
-            host,
-            port,
-            cert=settings.tls_cert,
-            key=settings.tls_key,
-            client_ca=settings.client_ca,
+    def _receive(self, spool: Path) -> Reception:
+        return Reception(
+            self._settings,
+            spool,
+            appended=self._received,
+            answered=self._count_answer,
+            problems=self.problems,
+            metrics_text=self.metrics_text,
         )
 
     def start(self) -> None:
         """Begin to receive, judge and tell."""
-        sys.setswitchinterval(_SWITCH_SECONDS)
         for courier in self._couriers:
             courier.start()
         self._judge.start()
         if self._following is not None:
             self._following.start()
-        if self.listener is not None:
-            self.listener.start()
+        if self.reception is not None:
+            self.reception.start()
 
     def stop(self) -> None:
         """Take nothing more, judge what is stored, save the state, send what is due, close."""
         deadline = self._clock() + self._settings.shutdown_seconds
-        if self.listener is not None:
-            self.listener.stop()
+        if self.reception is not None:
+            self.reception.stop()
         if self._following is not None:
             self._following.stop()
         self._judge.stop(max(0.0, deadline - self._clock()) / 2)
@@ -173,15 +158,8 @@ class Service:
     def reload(self) -> None:
         """Read rules and certificates again; what cannot be used is logged, and the old stays."""
         self._judge.reload()
-        if self.listener is not None:
-            try:
-                self.listener.reload()
-            except SettingsError as error:
-                self._log.error("the certificate was not taken", error=str(error))
-
-    def store(self, cluster: str, lines: bytes) -> Future[int]:
-        """Append the events of a webhook's body to the spool."""
-        return self._spool.append(WEBHOOK, cluster, lines, file=f"webhook:{cluster}")
+        if self.reception is not None:
+            self.reception.reload()
 
     def problems(self) -> list[str]:
         """Why kubewake is not ready."""
@@ -195,8 +173,8 @@ class Service:
             found.append(f"the engine is {lag:.0f} seconds behind (setting ready_lag_seconds)")
         if self._following is not None:
             found.append(self._following.failure)
-        if self.listener is not None and not self.listener.is_alive:
-            found.append("the listener is not running")
+        if self.reception is not None and not self.reception.is_alive:
+            found.append("the webhook's process is not running")
         return [problem for problem in found if problem]
 
     def metrics_text(self) -> bytes:
@@ -209,18 +187,17 @@ class Service:
             self.metrics.outbox.labels(sink.name).set(waiting.get(sink.name, 0))
         return self.metrics.text()
 
-    def answered(self, code: int, seconds: float, events: int, reason: str) -> None:
-        """Count an answered POST."""
-        self.metrics.posts.labels(str(code)).inc()
-        self.metrics.post_seconds.observe(seconds)
-        if not reason:
-            self.metrics.events.labels(WEBHOOK, "received").inc(events)
+    def _count_answer(self, answer: Answered) -> None:
+        self.metrics.posts.labels(str(answer.code)).inc()
+        self.metrics.post_seconds.observe(answer.seconds)
+        if not answer.reason:
+            self.metrics.events.labels(WEBHOOK, "received").inc(answer.events)
             return
-        self.metrics.dropped.labels(reason).inc()
+        self.metrics.dropped.labels(answer.reason).inc()
         now = self._clock()
-        if now - self._logged.get(reason, 0.0) > _LOGGED_REFUSALS_SECONDS:
-            self._logged[reason] = now
-            self._log.warning("a POST was refused", reason=reason, code=code)
+        if now - self._logged.get(answer.reason, 0.0) > _LOGGED_REFUSALS_SECONDS:
+            self._logged[answer.reason] = now
+            self._log.warning("a POST was refused", reason=answer.reason, code=answer.code)
 
     def _trouble(self, reason: str, file: str, line: int) -> None:
         self.metrics.dropped.labels(reason).inc()
@@ -256,7 +233,9 @@ def open_sinks(settings: Settings) -> Iterator[Sink]:
     if settings.out:
         yield JsonLines(Path(settings.out).expanduser(), Filter(growth=True, suppressed=True), fsync=settings.out_fsync)
     for url in settings.notify:
-        yield open_sink("apprise", url, Filter(settings.notify_min_severity, settings.audience, notices=False))
+        yield open_sink(
+            "apprise", url, Filter(settings.notify_min_severity, settings.audience, notices=False, joined=False)
+        )
 
 
 def serve(settings: Settings, *, started: Callable[[Service], None] = lambda _service: None) -> int:

@@ -29,13 +29,17 @@ class Change(Struct, frozen=True):
 
 
 class Filter(Struct, frozen=True):
-    """Which changes a target wants. A repeat is growth, so without `growth` it alerts once."""
+    """Which changes a target wants. A repeat is growth, so without `growth` it alerts once.
+
+    Without `joined`, findings that belong to an incident are left to it to tell.
+    """
 
     min_severity: Severity = "informational"
     audience: Audience = "auditor"
     growth: bool = False
     suppressed: bool = False
     notices: bool = True
+    joined: bool = True
 
     def wants(self, change: Change) -> bool:
         """Whether the change passes."""
@@ -47,7 +51,7 @@ class Filter(Struct, frozen=True):
         if SEVERITY_RANK[item.severity] < SEVERITY_RANK[self.min_severity]:
             return False
         if isinstance(item, Finding):
-            if item.suppressed_by is not None and not self.suppressed:
+            if (item.suppressed_by is not None and not self.suppressed) or (item.incident and not self.joined):
                 return False
             return AUDIENCES.index(item.audience) <= AUDIENCES.index(self.audience)
         return True

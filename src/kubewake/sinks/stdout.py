@@ -72,16 +72,24 @@ def _print(said: Words, out: IO[str]) -> None:
 
         console = Console(file=out, highlight=False)
         label = f" {said.severity.upper()} "
+        if said.part_of:
+            line_ = Text.assemble("  + ", (label.strip(), _STYLES[said.severity]), f" {said.head}")
+            console.print(line_.append(f"  {_time(said)}; part of {said.part_of}", style="dim"))
+            return
+        console.print()
         console.print(Text.assemble((label, _STYLES[said.severity]), " ", (said.head, "bold")))
         console.print(Padding(Text(said.story), (0, 0, 0, 2)))
         for step in said.steps:
             console.print(Padding(Text(f"→ {step}", style="green"), (0, 0, 0, 2)))
-        console.print(Padding(Text(f"{_time(said)}; {said.foot}", style="dim"), (0, 0, 1, 2)))
+        console.print(Padding(Text(f"{_time(said)}; {said.foot}", style="dim"), (0, 0, 0, 2)))
         return
-    lines = [f"[{said.severity.upper()}] {said.head}"]
+    if said.part_of:
+        out.write(f"  + {said.severity.upper()} {said.head} ({_time(said)}; part of {said.part_of})\n")
+        return
+    lines = ["", f"[{said.severity.upper()}] {said.head}"]
     lines += textwrap.wrap(said.story, _WIDTH_COLUMNS, initial_indent="  ", subsequent_indent="  ")
     lines += [f"  -> {step}" for step in said.steps]
-    lines += [f"  {_time(said)}; {said.foot}", ""]
+    lines += [f"  {_time(said)}; {said.foot}"]
     out.write("\n".join(lines) + "\n")
 
 

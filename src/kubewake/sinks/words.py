@@ -4,7 +4,7 @@ import re
 
 from msgspec import Struct
 
-from kubewake.finding import Finding, Incident, Notice
+from kubewake.finding import Incident, Notice
 from kubewake.sinks.change import Change
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
@@ -13,7 +13,10 @@ _SHOWN_IDS = 3
 
 
 class Words(Struct, frozen=True):
-    """`head` is a line; `story` and `steps` are sentences and commands; `foot` says where the evidence is."""
+    """`head` is a line; `story` and `steps` are sentences and commands; `foot` says where the evidence is.
+
+    With `part_of`, the incident of that id tells the story, and the head is enough.
+    """
 
     severity: str
     time: str
@@ -21,6 +24,7 @@ class Words(Struct, frozen=True):
     story: str
     steps: list[str]
     foot: str
+    part_of: str = ""
 
 
 def plain(text: str) -> str:
@@ -51,6 +55,7 @@ def words(change: Change) -> Words:
         plain(item.story),
         [plain(step) for step in item.remediation[:_SHOWN_STEPS]],
         f"cluster {plain(item.cluster) or '(unnamed)'}; {source}; audit ids {shown}{more}",
+        "" if isinstance(item, Incident) else item.incident or "",
     )
 
 
@@ -61,8 +66,3 @@ def paragraph(said: Words) -> str:
         lines += ["What to do:", *(f"  {step}" for step in said.steps)]
     lines.append(f"[{said.time[:19].replace('T', ' ')} UTC; {said.foot}]")
     return "\n".join(lines)
-
-
-def is_alert(change: Change) -> bool:
-    """Whether the change is about an attack, not about kubewake itself."""
-    return isinstance(change.item, Finding | Incident)

@@ -11,6 +11,7 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from kubewake.errors import KubewakeError, SettingsError
+from kubewake.sources.binding import url_of
 
 _START_SECONDS = 30.0
 _KEEP_ALIVE_SECONDS = 120
@@ -27,13 +28,15 @@ class _Certified(HttpToolsProtocol):
 
 
 class Listener:
-    """Serves `app` on host and port (0: any free one) from `start` to `stop`.
+    """Serves `app` on a listening socket from `start` to `stop`.
 
     With `client_ca`, certificates of that CA are asked for and verified, and their absence is left to `app` to judge,
-    so that health checks need none. Raises SettingsError for unusable certificates, KubewakeError for a taken port.
+    so that health checks need none. Raises SettingsError for unusable certificates.
     """
 
-    def __init__(self, app: Any, host: str, port: int, *, cert: str = "", key: str = "", client_ca: str = "") -> None:
+    def __init__(
+        self, app: Any, listening: socket.socket, *, cert: str = "", key: str = "", client_ca: str = ""
+    ) -> None:
         for path in filter(None, (cert, key, client_ca)):
             try:
                 Path(path).read_bytes()
@@ -69,26 +72,10 @@ class Listener:
             config.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
         self._config = config
         self._server = uvicorn.Server(config)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._socket = socket.socket(family, socket.SOCK_STREAM)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            self._socket.bind((host, port))
-        except OSError as error:
-            self._socket.close()
-            raise KubewakeError(
-                f"{host}:{port}: cannot listen there ({error.strerror}); is another program using the port? "
-                "Give another with --listen"
-            ) from error
-        self.host, self.port = self._socket.getsockname()[:2]
+        self._socket = listening
+        self.url = url_of(listening, tls=bool(cert))
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
         self._failure: BaseException | None = None
-
-    @property
-    def url(self) -> str:
-        """Where it is reached, as far as it knows."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{'https' if self._config.ssl else 'http'}://{host}:{self.port}"
 
     @property
     def is_alive(self) -> bool:

@@ -210,13 +210,13 @@ def receiver(door: Door, terms: Terms) -> Litestar:
     def healthz() -> Response[str]:
         return Response("ok\n", media_type="text/plain")
 
-    @get("/readyz", sync_to_thread=False)
+    @get("/readyz", sync_to_thread=True)
     def readyz() -> Response[str]:
         problems = door.problems()
         text = "".join(f"{problem}\n" for problem in problems) or "ok\n"
         return Response(text, status_code=503 if problems else 200, media_type="text/plain")
 
-    @get("/metrics", sync_to_thread=False)
+    @get("/metrics", sync_to_thread=True)
     def metrics() -> Response[bytes]:
         return Response(door.metrics_text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 

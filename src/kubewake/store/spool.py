@@ -96,7 +96,7 @@ def _place(item: _Append) -> tuple[str, str, str, int, float]:
 
 
 class Spool:
-    """A bounded queue on disk. One process writes it; `append` may be called from any thread.
+    """A bounded queue on disk. Several processes may share it, one of them reads; `append` suits any thread.
 
     Concurrent appends share a commit (and its fsync). The write-ahead log is folded back by a thread of its own, so
     that no append waits for it.
@@ -289,6 +289,12 @@ class Spool:
             self.bodies -= count
             self.bytes -= size
 
+    def _recount(self, connection: sqlite3.Connection) -> None:
+        """Take in what another process stored and released."""
+        with self._lock:
+            row = connection.execute("SELECT count(*), coalesce(sum(stored), 0) FROM bodies").fetchone()
+            self.bodies, self.bytes = int(row[0]), int(row[1])
+
     def _checkpoint(self) -> None:
         try:
             connection = sqlite3.connect(self._path, isolation_level=None)
@@ -298,6 +304,7 @@ class Spool:
         while not self._stopping.wait(_CHECKPOINT_SECONDS):
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+                self._recount(connection)
             except sqlite3.Error as error:
                 self.failure = f"{self._path}: {error}"
         connection.close()

@@ -67,6 +67,9 @@ def test_only_what_is_new_is_a_change(before, item, kind, added):
         (Filter("critical"), Change("new", NOTICE), True),
         (Filter(notices=False), Change("new", NOTICE), False),
         (Filter("high"), Change("new", incident()), True),
+        (Filter(), Change("new", finding(incident="i-1")), True),
+        (Filter(joined=False), Change("new", finding(incident="i-1")), False),
+        (Filter(joined=False), Change("new", finding()), True),
     ],
 )
 def test_filters(filter_, found, wanted):

@@ -61,7 +61,14 @@ def test_stdout_prints_each_form_without_credentials(form):
     if form == "jsonl":
         assert json.loads(text)["id"] == "f-1"
     else:
-        assert text.startswith("[MEDIUM] Shell\n")
+        assert text.startswith("\n[MEDIUM] Shell\n")
+
+
+def test_what_an_incident_tells_is_one_line():
+    out = io.StringIO()
+    sink = Stdout("text", Filter(), out)
+    sink.send([sink.render(Change("new", finding(incident="i-1")))])
+    assert out.getvalue() == "  + MEDIUM Shell (2026-01-01 00:00:00 UTC; part of i-1)\n"
 
 
 def test_stdout_tells_when_nobody_reads():

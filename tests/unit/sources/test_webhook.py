@@ -8,6 +8,7 @@ import pytest
 import trustme
 
 from kubewake.errors import KubewakeError, SettingsError, StoreError
+from kubewake.sources.binding import bind
 from kubewake.sources.listener import Listener
 from kubewake.sources.tokens import Tokens, Verdict
 from kubewake.sources.webhook import Terms, receiver, split, unpacked
@@ -58,7 +59,7 @@ def serve(room):
     listeners = []
 
     def start(terms=None, **tls):
-        listener = Listener(receiver(room, terms or Terms(100_000, 7)), "127.0.0.1", 0, **tls)
+        listener = Listener(receiver(room, terms or Terms(100_000, 7)), bind("127.0.0.1", 0), **tls)
         listeners.append(listener)
         listener.start()
         return listener
@@ -246,15 +247,16 @@ def test_mutual_tls(serve, room, authority):
         assert known.post(f"{url}/v1/audit/prod", json=LIST).status_code == 200
 
 
-def test_wrong_certificates_and_taken_ports_are_named(serve, room, authority, tmp_path):
+def test_wrong_certificates_and_taken_ports_are_named(room, authority, tmp_path, monkeypatch):
     app = receiver(room, Terms(1000, 7))
-    with pytest.raises(SettingsError, match="cannot be read"):
-        Listener(app, "127.0.0.1", 0, cert=str(tmp_path / "none.pem"), key=str(tmp_path / "none.pem"))
-    with pytest.raises(SettingsError, match="must be PEM"):
-        Listener(app, "127.0.0.1", 0, cert=str(authority / "ca.pem"), key=str(authority / "key.pem"))
-    listener = serve()
-    with pytest.raises(KubewakeError, match="--listen"):
-        Listener(app, "127.0.0.1", listener.port)
+    monkeypatch.setattr("kubewake.sources.binding._PATIENCE_SECONDS", 0.1)
+    with bind("127.0.0.1", 0) as bound:
+        with pytest.raises(SettingsError, match="cannot be read"):
+            Listener(app, bound, cert=str(tmp_path / "none.pem"), key=str(tmp_path / "none.pem"))
+        with pytest.raises(SettingsError, match="must be PEM"):
+            Listener(app, bound, cert=str(authority / "ca.pem"), key=str(authority / "key.pem"))
+        with pytest.raises(KubewakeError, match="--listen"):
+            bind("127.0.0.1", bound.getsockname()[1])
 
 
 def test_splitting_and_unpacking():
