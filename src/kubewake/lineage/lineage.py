@@ -17,9 +17,11 @@ from kubewake.lineage.session import (
     BURST_GAP_SECONDS,
     MAX_HABITS,
     MAX_RECENT,
+    MAX_RECENT_AT_HOME,
     ROUTINE_AGE_SECONDS,
     ROUTINE_TIMES,
     WARM_UP_SECONDS,
+    YOUNG_REQUESTS,
     Habit,
     Identity,
     Session,
@@ -293,5 +295,7 @@ def remember(session: Session, ref: EventRef) -> None:
     """Add to the session's latest requests."""
     recent = session.recent
     recent.append(ref)
-    if len(recent) > MAX_RECENT:
-        del recent[0]
+    visits = session.newcomer and session.requests <= YOUNG_REQUESTS
+    room = MAX_RECENT if visits else MAX_RECENT_AT_HOME
+    if len(recent) > room:
+        del recent[:-room]

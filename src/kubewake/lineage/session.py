@@ -11,7 +11,9 @@ from kubewake.finding import Entity
 from kubewake.lineage.reference import EventRef
 
 MAX_RECENT = 32
-"""Requests remembered for each session: enough for the ordinary steps that lead up to a loud one."""
+"""Requests remembered for each newcomer: enough for the ordinary steps that lead up to a loud one."""
+MAX_RECENT_AT_HOME = 8
+"""Requests remembered for each other session: context only."""
 MAX_HABITS = 256
 """Kinds of action remembered for each identity; later ones count as new."""
 MAX_SESSIONS_EACH = 64
