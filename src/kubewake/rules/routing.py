@@ -49,6 +49,23 @@ IMPLIED: dict[str, tuple[str, frozenset[str]]] = {
     "storage.host_path": ("objectRef.resource", frozenset({"persistentvolumes"})),
     "storage.local_path": ("objectRef.resource", frozenset({"persistentvolumes"})),
     "event": ("objectRef.resource", frozenset({"events"})),
+    "storage.provisioner": ("objectRef.resource", frozenset({"storageclasses"})),
+    "storage.parameters": ("objectRef.resource", frozenset({"storageclasses"})),
+    "service": ("objectRef.resource", frozenset({"services"})),
+    "ingress": ("objectRef.resource", frozenset({"ingresses"})),
+    "endpoints": ("objectRef.resource", frozenset({"endpoints", "endpointslices"})),
+    "csr": ("objectRef.resource", frozenset({"certificatesigningrequests"})),
+    "webhook": ("objectRef.resource", frozenset({"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})),
+    "apiservice": ("objectRef.resource", frozenset({"apiservices"})),
+    "crd": ("objectRef.resource", frozenset({"customresourcedefinitions"})),
+    "configmap": ("objectRef.resource", frozenset({"configmaps"})),
+    "namespace": ("objectRef.resource", frozenset({"namespaces"})),
+    "node.addresses": ("objectRef.resource", frozenset({"nodes"})),
+    "node.owner_set": ("objectRef.resource", frozenset({"nodes"})),
+    "scale": ("objectRef.subresource", frozenset({"scale"})),
+    "patch": ("verb", frozenset({"patch"})),
+    "object.changed_paths": ("verb", frozenset({"patch"})),
+    "object.removed_paths": ("verb", frozenset({"patch"})),
 }
 """Derived fields, by name or first part, that have a value only for certain requests: a rule that tests one need not
 name the resource again to be filed well."""
