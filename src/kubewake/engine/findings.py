@@ -20,7 +20,7 @@ MAX_LOCATIONS = 100
 
 
 class _Saved(Struct, array_like=True):
-    group: list[str | int | None]
+    group: tuple[Any, ...]
     finding: Finding
     closes: str
     requests: list[int]
@@ -138,7 +138,7 @@ class FindingBook:
         """Every open finding with what it needs to grow."""
         return msgspec.msgpack.encode(
             [
-                _Saved(list(key), entry.finding, entry.closes, sorted(entry.requests))
+                _Saved(key, entry.finding, entry.closes, sorted(entry.requests))
                 for key, entry in self._open.items()
             ],
         )
@@ -148,7 +148,7 @@ class FindingBook:
         self._open.clear()
         self._by_id.clear()
         for saved in msgspec.msgpack.decode(data, type=list[_Saved]):
-            entry = self._open[tuple(saved.group)] = _Group(saved.finding, saved.closes)
+            entry = self._open[saved.group] = _Group(saved.finding, saved.closes)
             entry.requests.update(saved.requests)
             self._by_id[saved.finding.id] = saved.finding
 

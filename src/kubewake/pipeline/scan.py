@@ -15,7 +15,8 @@ from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.spill import FindingSpill
 from kubewake.rbac import RbacState
-from kubewake.sources.files import Chunk, load
+from kubewake.sources.chunk import Chunk
+from kubewake.sources.files import load
 
 CHUNKS_PER_WORKER = 2
 """Chunks under way per worker: enough to keep it busy, few enough to bound memory."""

@@ -1,5 +1,7 @@
 """RBAC read from a running cluster, through the kubeconfig or the pod's own service account."""
 
+from typing import Any
+
 from kubewake.errors import InputError
 from kubewake.rbac.state import RbacState
 
@@ -15,12 +17,11 @@ def load_live(state: RbacState, context: str | None = None) -> None:
     try:
         config = KubeConfig.from_env()
         client = Client(config=config.get(context_name=context) if context else config)
-        for kind in (ClusterRole, ClusterRoleBinding):
-            for item in client.list(kind):
-                state.put({**item.to_dict(), "kind": kind.__name__})
-        for namespaced in (Role, RoleBinding, ServiceAccount):
-            for item in client.list(namespaced, namespace="*"):
-                state.put({**item.to_dict(), "kind": namespaced.__name__})
+        found: list[Any] = [*client.list(ClusterRole), *client.list(ClusterRoleBinding)]
+        for kind in (Role, RoleBinding, ServiceAccount):
+            found += client.list(kind, namespace="*")
+        for item in found:
+            state.put({**item.to_dict(), "kind": type(item).__name__})
     except (ApiError, ConfigError, LoadResourceError, httpx.HTTPError, OSError) as error:
         raise InputError(
             f"the cluster's roles cannot be read ({error}); check the kubeconfig and --context, or give --rbac a dump",

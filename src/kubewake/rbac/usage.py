@@ -107,7 +107,7 @@ class RbacUsage:
         documents: list[dict[str, object]] = []
         for namespace, uses in sorted(by_place.items()):
             kind = "Role" if namespace else "ClusterRole"
-            metadata: dict[str, object] = {"name": name} | ({"namespace": namespace} if namespace else {})
+            metadata: dict[str, str] = {"name": name} | ({"namespace": namespace} if namespace else {})
             documents.append(
                 {
                     "apiVersion": "rbac.authorization.k8s.io/v1",
