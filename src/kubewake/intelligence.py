@@ -101,7 +101,9 @@ def make_context(
         try:
             addresses[name] = AddressSet(names[name])
         except ValueError as error:
-            raise SettingsError(f"list '{name}': {error}; address lists hold addresses and CIDRs, one a line") from error
+            raise SettingsError(
+                f"list '{name}': {error}; address lists hold addresses and CIDRs, one a line"
+            ) from error
         if name.startswith("trusted"):
             trusted |= names[name]
     return Context(
@@ -165,9 +167,13 @@ def _read_settings(path: Path) -> Settings:
             return msgspec.convert(tomllib.loads(data.decode()), Settings)
         return msgspec.yaml.decode(data, type=Settings) if data.strip() else Settings()
     except OSError as error:
-        raise SettingsError(f"{path}: cannot be read: {error.strerror}; check the path of the intelligence file") from error
+        raise SettingsError(
+            f"{path}: cannot be read: {error.strerror}; check the path of the intelligence file"
+        ) from error
     except (ValueError, msgspec.MsgspecError) as error:
-        raise SettingsError(f"{path}: {error}; it may hold lists, user_agents, databases, refresh_seconds, max_bytes") from error
+        raise SettingsError(
+            f"{path}: {error}; it may hold lists, user_agents, databases, refresh_seconds, max_bytes"
+        ) from error
 
 
 class _Library:
@@ -196,7 +202,9 @@ class _Library:
         except OSError as error:
             raise SettingsError(f"list '{name}': {path} cannot be read: {error.strerror}") from error
         if len(data) > self._settings.max_bytes:
-            raise SettingsError(f"list '{name}': {path} is larger than max_bytes ({self._settings.max_bytes}); raise it")
+            raise SettingsError(
+                f"list '{name}': {path} is larger than max_bytes ({self._settings.max_bytes}); raise it"
+            )
         return data
 
     def _download(self, name: str, url: str) -> bytes:
@@ -335,7 +343,9 @@ def open_databases(paths: Iterable[Path]) -> Callable[[str], Ownership | None]:
         try:
             readers.append(maxminddb.open_database(path))
         except (OSError, ValueError, maxminddb.InvalidDatabaseError) as error:
-            raise SettingsError(f"database {path} cannot be opened: {error}; it must be a MaxMind .mmdb file") from error
+            raise SettingsError(
+                f"database {path} cannot be opened: {error}; it must be a MaxMind .mmdb file"
+            ) from error
 
     @lru_cache(maxsize=OWNERS_REMEMBERED)
     def owner_of(address: str) -> Ownership | None:

@@ -160,7 +160,9 @@ class DetectorSet:
         try:
             states: Mapping[str, bytes] = msgspec.msgpack.decode(data, type=dict[str, bytes])
         except msgspec.DecodeError as error:
-            raise StoreError(f"saved detector state cannot be read ({error}); delete the state to start afresh") from error
+            raise StoreError(
+                f"saved detector state cannot be read ({error}); delete the state to start afresh"
+            ) from error
         for name, state in states.items():
             item = self._detectors.get(name)
             if item is not None:

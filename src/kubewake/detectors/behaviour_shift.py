@@ -26,7 +26,9 @@ SHIFT = RuleInfo(
         "Within an hour an identity with a past was new in at least three of five respects: network, program, kind of "
         "request, namespace, and way in which requests end."
     ),
-    falsepositives=("A person with a new laptop and a new task; a program that was replaced by a very different version.",),
+    falsepositives=(
+        "A person with a new laptop and a new task; a program that was replaced by a very different version.",
+    ),
     references=("https://attack.mitre.org/techniques/T1078/",),
     covers=("identity-behaviour-anomaly",),
     confidence="low",

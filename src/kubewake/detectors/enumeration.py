@@ -155,7 +155,10 @@ def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
     requests = sum(step.count for step in steps)
     if requests >= (ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW):
         return False
-    if len({step.path for step in steps}) <= PATHS_ABOVE or len({step.resource for step in steps} - {""}) <= KINDS_ABOVE:
+    if (
+        len({step.path for step in steps}) <= PATHS_ABOVE
+        or len({step.resource for step in steps} - {""}) <= KINDS_ABOVE
+    ):
         return False
     denied = any(step.outcome == "denied" for step in steps)
     if anonymous:

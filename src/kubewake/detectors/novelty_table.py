@@ -86,7 +86,9 @@ def _is_own_doing(stub: Stub) -> bool:
     return (
         stub.actor_kind in ("human", "serviceaccount")
         and not stub.values.get("actor.in_profile")
-        and not (stub.user.startswith("system:serviceaccount:kube-system:") and stub.client == "kube-controller-manager")
+        and not (
+            stub.user.startswith("system:serviceaccount:kube-system:") and stub.client == "kube-controller-manager"
+        )
     )
 
 
@@ -101,7 +103,12 @@ def _writes(stub: Stub, resources: frozenset[str]) -> bool:
 
 
 def _reads_secrets(stub: Stub) -> bool:
-    return stub.resource == "secrets" and stub.verb in ("get", "list") and stub.outcome == "allowed" and _is_own_doing(stub)
+    return (
+        stub.resource == "secrets"
+        and stub.verb in ("get", "list")
+        and stub.outcome == "allowed"
+        and _is_own_doing(stub)
+    )
 
 
 def _enters_pod(stub: Stub) -> bool:

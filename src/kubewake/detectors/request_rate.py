@@ -76,9 +76,7 @@ class Pace(Struct, array_like=True):
 
     def is_far_above(self, enough: int) -> bool:
         """Whether the span in progress has left the past behind."""
-        return self.current >= max(
-            enough, TIMES_USUAL * self.mean, self.mean + DEVIATIONS * math.sqrt(self.variance)
-        )
+        return self.current >= max(enough, TIMES_USUAL * self.mean, self.mean + DEVIATIONS * math.sqrt(self.variance))
 
 
 class Activity(Struct, array_like=True):

@@ -35,7 +35,11 @@ def stream(seed: int, length: int = 400) -> list[Stub]:
         {"verb": "create", "resource": "selfsubjectrulesreviews"},
         {"verb": "delete", "resource": "deployments"},
         {"verb": "create", "resource": "rolebindings", "api_group": "rbac.authorization.k8s.io"},
-        {"verb": "create", "resource": "pods", "values": {"workload.images": ["a/b:1"], "workload.risks": ["privileged"]}},
+        {
+            "verb": "create",
+            "resource": "pods",
+            "values": {"workload.images": ["a/b:1"], "workload.risks": ["privileged"]},
+        },
         {"verb": "get", "resource": "", "uri": "/apis"},
         {"verb": "create", "resource": "serviceaccounts", "subresource": "token", "issued_credential": "JTI=1"},
     ]
@@ -58,7 +62,9 @@ def stream(seed: int, length: int = 400) -> list[Stub]:
 
 
 def said(detections: Iterator[Detection]) -> list[tuple[str, int, str]]:
-    return [(item.rule, item.stub.key, msgspec.json.encode(item.values, order="sorted").decode()) for item in detections]
+    return [
+        (item.rule, item.stub.key, msgspec.json.encode(item.values, order="sorted").decode()) for item in detections
+    ]
 
 
 @pytest.mark.parametrize("cls", all_detectors(), ids=lambda cls: cls.__name__)
