@@ -1,5 +1,6 @@
 """Why a rule does or does not match an event: the condition in words, part by part, with the values seen."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -7,6 +8,7 @@ from msgspec import Struct
 
 from kubewake.facts import Facts
 from kubewake.fields import is_known, level_of, suggest
+from kubewake.redact import redact_value
 from kubewake.rules.compiled import CorrelationRule
 from kubewake.rules.condition import (
     Always,
@@ -80,11 +82,11 @@ def _explain(tree: Condition, subject: Any, reader_of: Any, level: str, root: st
             return Part(
                 _asks(root + name, operation, values, cased=cased),
                 holds,
-                _seen(reader_of(name), subject),
+                _seen(name, reader_of(name), subject),
                 "" if holds else _blindness(root + name, level),
             )
         case Compare(name, other, operation, _):
-            seen = f"{_seen(reader_of(name), subject)} and {_seen(reader_of(other), subject)}"
+            seen = f"{_seen(name, reader_of(name), subject)} and {_seen(other, reader_of(other), subject)}"
             return Part(f"{root}{name} {_WORDS[operation]} the value of {root}{other}", holds, seen)
         case Keyword(operation, values, _):
             return Part(f"any text of the event {_WORDS[operation]} {_or(values)}", holds)
@@ -126,8 +128,12 @@ def _short(value: Any) -> str:
     return f"'{text[:SHOWN_TEXT]}…'" if len(text) > SHOWN_TEXT else f"'{text}'"
 
 
-def _seen(read: Read, subject: Any) -> str:
-    value = read(subject)
+def _seen(name: str, read: Read, subject: Any) -> str:
+    """What the event has there, without credentials."""
+    if _CONTENTS.match(name) and _is_of_secret(subject):
+        return "contents of a Secret, not shown" if read(subject) is not None else "nothing"
+    key = name.rpartition(".")[2]
+    value = redact_value({key: read(subject)})[key]
     if isinstance(value, dict):
         return f"a mapping with {len(value)} keys"
     values = list(flat(value))
@@ -135,6 +141,13 @@ def _seen(read: Read, subject: Any) -> str:
         return "nothing"
     shown = ", ".join(_short(item) for item in values[:SHOWN_VALUES])
     return shown + (f", … ({len(values)} in all)" if len(values) > SHOWN_VALUES else "")
+
+
+_CONTENTS = re.compile(r"(requestObject|responseObject)\b")
+
+
+def _is_of_secret(subject: Any) -> bool:
+    return isinstance(subject, Facts) and (subject.resource == "secrets" or subject.subresource == "token")
 
 
 def _blindness(name: str, level: str) -> str:

@@ -70,6 +70,13 @@ _COMPARE = {
     CompareOperators.GT: "gt",
     CompareOperators.GTE: "gte",
 }
+FOREIGN_FIELDS = {
+    "hostPath": "workload.host_paths",
+    "capabilities": "workload.containers.capabilities_add",
+    "apiGroup": "objectRef.apiGroup",
+}
+"""Names that public rules use for what audit events have under another name or in a list."""
+
 _RESERVED = frozenset({"condition", "timeframe", "rules"})
 
 
@@ -224,6 +231,7 @@ def _item(document: Document, key: str | None, value: Any, path: tuple[str | int
     ):
         raise document.error(f"'{key}' must be a value or a list of values (write nested fields with dots)", *path)
     name, *modifiers = (key or "").split("|")
+    name = FOREIGN_FIELDS.get(name, name)
     if isinstance(value, list) and not value:
         raise document.error(f"'{key}' has an empty list: it would match nothing", *path)
     try:

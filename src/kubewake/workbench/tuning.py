@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from kubewake.errors import InputError
 from kubewake.facts import Context, Facts
+from kubewake.redact import redact_value
 from kubewake.rules.pack import load_builtin, load_files
 from kubewake.rules.parse import compile_text
 from kubewake.rules.pattern import escape
@@ -161,6 +162,8 @@ def _values(facts: Facts) -> dict[str, tuple[str, ...]]:
     values: dict[str, tuple[str, ...]] = {}
     for name, _ in FEATURES:
         value = facts.value(name)
+        if redact_value(value) != (list(value) if isinstance(value, tuple) else value):
+            continue  # an exception must not spell out a credential
         if isinstance(value, str) and value:
             values[name] = (value,)
         elif isinstance(value, list | tuple) and value:

@@ -270,3 +270,14 @@ def test_rules_about_other_logs_are_skipped_and_said():
     compiled = compile_text(text, "w.yml")
     assert compiled.rules == ()
     assert "windows" in compiled.skipped[0]
+
+
+def test_public_names_of_fields_are_understood():
+    compiled = compile_text(SIGMAHQ.replace("apiGroup: 'apps'", "apiGroup: apps").replace("'*'", "'/etc*'"), "s.yml")
+    rules = RuleSet([compiled])
+    volumes = [{"name": "h", "hostPath": {"path": "/etc"}}]
+    body = {"spec": {"template": {"spec": {"containers": [{"name": "a"}], "volumes": volumes}}}}
+    event = {"verb": "patch", "objectRef": {"resource": "deployments", "apiGroup": "apps"}, "requestObject": body}
+    assert rules.matches(facts(**event)) == ("s",)
+    body["spec"]["template"]["spec"]["volumes"] = []
+    assert rules.matches(facts(**event)) == ()
