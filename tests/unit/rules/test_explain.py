@@ -36,8 +36,8 @@ def test_elements_are_judged_one_by_one():
     body = {"spec": {"containers": [{"name": "x", "image": "a"}, {"name": "y", "image": "b"}]}}
     shown = text(tree, verb="create", objectRef={"resource": "pods"}, requestObject=body)
     assert "✗ one and the same element of workload.containers meets all of" in shown
-    assert "  ✗ element 1\n    ✓ image is 'a'" in shown
-    assert "  ✗ element 2\n    ✗ image is 'a'" in shown
+    assert "  ✗ element 1\n    ✓ workload.containers.image is 'a'" in shown
+    assert "  ✗ element 2\n    ✗ workload.containers.image is 'a'" in shown
     assert "needs audit level Request" in text(tree, verb="create", objectRef={"resource": "pods"})
 
 
