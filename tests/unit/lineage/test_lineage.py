@@ -1,0 +1,135 @@
+"""State of the lineage: bounds, snapshots, coverage, and that it says the same whenever it is asked."""
+
+import pytest
+
+from kubewake.errors import StoreError
+from kubewake.lineage import Lineage
+from kubewake.lineage.ledger import Cause, Ledger
+from kubewake.lineage.lineage import habit_of
+from kubewake.lineage.moment import seconds_of
+from kubewake.lineage.reference import refer
+from kubewake.lineage.session import MAX_HABITS, MAX_RECENT, MAX_SESSIONS_EACH, session_number
+
+SLICES = ["token-minted-and-used", "pod-token-elsewhere", "grant-and-use", "role-edited", "pod-entered",
+          "secret-read-and-used", "workload-started", "deployment-rolled-out", "impersonation",
+          "certificate-issued-and-used", "one-address-two-names", "node-identity-stolen", "farmed-tokens"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_snapshot_in_the_middle_changes_nothing(slice_of, name):
+    stubs = slice_of(name)
+    whole = Lineage()
+    expected = [whole.observe(stub) for stub in stubs]
+    for cut in range(len(stubs) + 1):
+        first = Lineage()
+        links = [first.observe(stub) for stub in stubs[:cut]]
+        second = Lineage()
+        second.restore(first.snapshot())
+        links += [second.observe(stub) for stub in stubs[cut:]]
+        assert links == expected
+        assert second.snapshot() == whole.snapshot()
+
+
+def test_unreadable_snapshot():
+    with pytest.raises(StoreError, match="start afresh"):
+        Lineage().restore(b"\x01")
+
+
+def test_same_stubs_same_links(slice_of, run):
+    stubs = slice_of("farmed-tokens")
+    assert run(stubs)[1] == run(stubs)[1]
+
+
+def test_times():
+    assert seconds_of("2026-03-01T08:00:01.500000Z") - seconds_of("2026-03-01T08:00:00.000000Z") == 1.5
+    assert seconds_of("") == 0.0
+    assert seconds_of("yesterday, perhaps") == 0.0
+
+
+def test_one_actor_crowds_out_only_itself(make):
+    lineage = Lineage()
+    lineage.observe(make(0, user="bob", user_agent="quiet/1"))
+    quiet = session_number("bob", "", "198.51.100.1", "quiet/1")
+    for number in range(3 * MAX_SESSIONS_EACH):
+        lineage.observe(make(number + 1, user="mallory", user_agent=f"made-up/{number}"))
+    assert lineage.sessions.get(quiet) is not None
+    assert len(lineage.sessions.identities["mallory"].sessions) == MAX_SESSIONS_EACH
+    assert lineage.evicted()["sessions"] == 2 * MAX_SESSIONS_EACH
+
+
+def test_sessions_of_a_story_are_not_forgotten(make):
+    lineage = Lineage()
+    lineage.observe(make(0, user="mallory", user_agent="first/1"))
+    first = session_number("mallory", "", "198.51.100.1", "first/1")
+    lineage.sessions.held.add(first)
+    for number in range(2 * MAX_SESSIONS_EACH):
+        lineage.observe(make(number + 1, user="mallory", user_agent=f"made-up/{number}"))
+    assert lineage.sessions.get(first) is not None
+
+
+def test_recent_requests_and_habits_are_bounded(make):
+    lineage = Lineage()
+    for number in range(2 * MAX_HABITS):
+        lineage.observe(make(number, namespace=f"ns-{number}"))
+    identity = lineage.sessions.identities["ann"]
+    assert len(identity.habits) == MAX_HABITS
+    assert len(lineage.session.recent) <= MAX_RECENT
+
+
+def test_ledger_forgets_the_oldest_and_counts(make):
+    ledger = Ledger(100.0, capacity=2)
+    for number in range(3):
+        ledger.put(f"k{number}", Cause(refer(make(number), number + 1), float(number)))
+    assert ledger.size == 2
+    assert ledger.evicted == 1
+    assert not ledger.get("k0", 3.0)
+    assert ledger.get("k2", 102.0)
+    assert not ledger.get("k2", 102.1), "the horizon has passed"
+    assert not ledger.get("k2", 1.0), "no cause comes after its effect"
+
+
+def test_ledger_keeps_the_latest_of_each_session(make):
+    ledger = Ledger(100.0, depth=2)
+    for number, session in enumerate((1, 1, 2, 3)):
+        ledger.put("k", Cause(refer(make(number), session), float(number)))
+    assert [cause.ref.session for cause in ledger.get("k", 4.0)] == [2, 3]
+
+
+def test_routine_needs_times_and_age(make):
+    lineage = Lineage()
+    for seconds, expected in ((0, False), (1, False), (2, False), (3, False), (119, False), (121, True)):
+        lineage.observe(make(seconds))
+        assert lineage.routine is expected, seconds
+
+
+def test_habits_are_told_apart(make):
+    assert habit_of(make(0, name="a")) == habit_of(make(0, name="b"))
+    assert habit_of(make(0, outcome="denied")) != habit_of(make(0))
+    assert habit_of(make(0, resource="", uri="/api/v1?x=1")) == "get /api/v1"
+
+
+def test_newcomers_are_known_only_after_the_warm_up(make):
+    lineage = Lineage()
+    lineage.observe(make(0, user_agent="old/1"))
+    lineage.observe(make(299, user_agent="early/1"))
+    assert not lineage.session.newcomer
+    lineage.observe(make(301, user_agent="new/1"))
+    assert lineage.session.newcomer
+
+
+def test_events_with_nothing_in_them_are_survived(make):
+    blank = make(0, user="", source="", user_agent="", client="", verb="", resource="", uri="", reason="", outcome="")
+    blank.time = ""
+    lineage = Lineage()
+    assert lineage.observe(blank) == []
+    assert lineage.now == 0.0
+    lineage.observe(make(5))
+    lineage.observe(blank)
+    assert lineage.now > 0, "time never goes back"
+
+
+def test_ordinary_stubs_of_a_known_behaviour_need_no_second_look(make):
+    lineage = Lineage()
+    for number in range(3):
+        lineage.observe(make(number, behaviour=77, count=10))
+    assert lineage.session.requests == 30
