@@ -36,10 +36,10 @@ FAMILIES: tuple[tuple[str, str], ...] = (
     ("lens", r"(?:Lens|OpenLens|freelens|lens-)"),
     ("dashboard", r"(?:dashboard/|headlamp|octant|rancher/|kubesphere)"),
     ("oc", r"oc/"),
+    ("powershell", r".*PowerShell"),
     ("browser", r"Mozilla/|Opera/"),
     ("curl", r"(?:curl|libcurl)[/ ]?"),
     ("wget", r"(?:Wget|BusyBox|axel|aria2)"),
-    ("powershell", r".*PowerShell"),
     ("python", (r"(?:python|aiohttp|urllib3|httpx|OpenAPI-Generator/.*/python|Swagger-Codegen/.*/python|kr8s|lightkube|"
                r"kubernetes-asyncio|pykube|k8s-sidecar|kopf|ansible|Ansible)")),
     ("java", (r"(?:Java/|Java-http-client|okhttp|Apache-HttpClient|fabric8|Jersey|OpenAPI-Generator/.*/java|"
