@@ -1,6 +1,8 @@
 """Lists from files, folders and servers, and databases of who owns an address."""
 
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import maxminddb
@@ -11,6 +13,7 @@ from kubewake.event import AuditEvent
 from kubewake.facts import Facts, Ownership
 from kubewake.intelligence import (
     Answer,
+    get,
     load_context,
     load_intelligence,
     make_context,
@@ -193,3 +196,51 @@ def test_databases_answer_by_address(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert owner_of("198.18.7.7") == Ownership(64496, None, "NL")
     assert owner_of("198.18.7.8") is None
     assert owner_of("2600::1") is None
+
+
+class Feed(BaseHTTPRequestHandler):
+    """Serves one list, with an ETag, behind one redirect."""
+
+    def do_GET(self) -> None:
+        if self.path == "/moved":
+            self.send_response(302)
+            self.send_header("location", "/list")
+            self.end_headers()
+            return
+        if self.headers.get("if-none-match") == '"v1"':
+            self.send_response(304)
+            self.end_headers()
+            return
+        body = b"198.18.7.7\n"
+        self.send_response(200)
+        self.send_header("etag", '"v1"')
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def feed() -> Iterator[str]:
+    server = HTTPServer(("127.0.0.1", 0), Feed)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+def test_lists_come_over_http(feed: str) -> None:
+    answer = get(f"{feed}/moved", {}, 100)
+    assert (answer.status, answer.headers["etag"], answer.body) == (200, '"v1"', b"198.18.7.7\n")
+    assert get(f"{feed}/list", {"if-none-match": '"v1"'}, 100).status == 304
+
+
+def test_what_is_too_large_or_unreachable_is_an_os_error(feed: str) -> None:
+    with pytest.raises(OSError, match="max_bytes"):
+        get(f"{feed}/list", {}, 4)
+    with pytest.raises(OSError):
+        get("http://127.0.0.1:1/list", {}, 100)

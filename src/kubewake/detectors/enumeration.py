@@ -108,6 +108,8 @@ class Enumeration:
         if stub.actor_kind in SYSTEM_KINDS or stub.values.get("actor.in_profile"):
             return
         anonymous = stub.actor_kind == "anonymous"
+        if anonymous and not stub.resource and stub.outcome == "allowed":
+            return  # health checks and public documents
         if not anonymous and (stub.verb not in READS_AND_WRITES or stub.stage == "ResponseStarted" or not stub.user):
             return
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
