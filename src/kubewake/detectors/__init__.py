@@ -7,7 +7,7 @@ randomised hash. Its state can be saved and restored, and is bounded.
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 from msgspec import Struct
@@ -57,7 +57,17 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class Briefed(Protocol):
+    """A detector that weighs the hits of rules, and so must know their cards."""
+
+    def brief(self, rules: Mapping[str, RuleInfo]) -> None:
+        """Take the cards of all rules that can hit; called once, before the first stub."""
+        ...
+
+
 __all__ = [
+    "Briefed",
     "Detection",
     "Detector",
     "DetectorSet",
@@ -124,10 +134,16 @@ def detector_infos() -> dict[str, RuleInfo]:
 class DetectorSet:
     """One instance of every detector for one cluster, with stubs dispatched by resource."""
 
-    def __init__(self, classes: Iterable[type[Detector]] | None = None) -> None:
+    def __init__(
+        self,
+        classes: Iterable[type[Detector]] | None = None,
+        rules: Mapping[str, RuleInfo] | None = None,
+    ) -> None:
         self._detectors: dict[str, Detector] = {}
         for cls in all_detectors() if classes is None else classes:
-            self._detectors[f"{cls.infos[0].id}/{cls.version}"] = cls()
+            item = self._detectors[f"{cls.infos[0].id}/{cls.version}"] = cls()
+            if rules is not None and isinstance(item, Briefed):
+                item.brief(rules)
         self._general = tuple(item for item in self._detectors.values() if item.resources is None)
         self._by_resource: dict[str, tuple[Detector, ...]] = {}
 

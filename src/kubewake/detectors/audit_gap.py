@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import msgspec
+import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
@@ -78,8 +79,8 @@ class Clock(Struct, array_like=True):
 
 class _Saved(Struct):
     clock: Clock
-    levels: list[tuple[tuple[str, str, str, str, str], Level]]
-    ids: list[tuple[str, int]]
+    levels: list[tuple[int, Level]]
+    ids: list[tuple[int, int]]
     downgrades: list[float]
 
 
@@ -89,8 +90,10 @@ class AuditGap:
 
     def __init__(self) -> None:
         self._clock = Clock()
-        self._levels: Ledger[tuple[str, str, str, str, str], Level] = Ledger(MAX_LEVELS)
-        self._ids: Ledger[str, int] = Ledger(MAX_IDS)
+        self._levels: Ledger[int, Level] = Ledger(MAX_LEVELS)
+        """By hash of a behaviour (who, verb, resource, namespace)."""
+        self._ids: Ledger[int, int] = Ledger(MAX_IDS)
+        """By hash of an Audit-ID: the request that it names."""
         self._downgrades: list[float] = []
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
@@ -112,13 +115,14 @@ class AuditGap:
         elif silence > clock.silence:
             clock.silence = silence
         clock.events += stub.count
-        clock.latest = max(clock.latest, now, moment(stub.last_time) if stub.last_time else now)
+        clock.latest = max(clock.latest, now if stub.count == 1 else moment(stub.last_time))
 
     def _weigh(self, stub: Stub, now: float) -> Iterator[Detection]:
         rank = RANK.get(stub.level, 0)
         if not rank or not stub.resource or stub.outcome != "allowed":
             return
-        key = (stub.user, stub.verb, stub.api_group, f"{stub.resource}/{stub.subresource}", stub.namespace)
+        behaviour = (stub.user, stub.verb, stub.api_group, stub.resource, stub.subresource, stub.namespace)
+        key = xxhash.xxh3_64_intdigest("\0".join(behaviour).encode())
         level = self._levels.get(key)
         if level is None or rank > level.rank:
             self._levels.put(key, Level(rank, stub.count))
@@ -138,11 +142,12 @@ class AuditGap:
 
     def _identify(self, stub: Stub) -> Iterator[Detection]:
         request = stub.key >> 2
-        known = self._ids.get(stub.audit_id)
+        name = xxhash.xxh3_64_intdigest(stub.audit_id.encode())
+        known = self._ids.get(name)
         if known is None:
-            self._ids.put(stub.audit_id, request)
+            self._ids.put(name, request)
         elif known != request:
-            self._ids.put(stub.audit_id, request)
+            self._ids.put(name, request)
             text = f"{stub.user or 'an unauthenticated caller'} gave several requests the same id"
             yield _detection(stub, "id", text, "medium")
 

@@ -94,7 +94,7 @@ class _Saved(Struct):
 
 @lru_cache(maxsize=1)
 def shipped_rules() -> Mapping[str, RuleInfo]:
-    """The cards of the built-in rules, whose hits make up a sequence; loaded at the first hit."""
+    """The cards of the built-in rules, for a detector that was not told which rules judge."""
     from kubewake.rules.pack import load_builtin  # noqa: PLC0415  # slow, and most streams never need it
 
     return {rule.info.id: rule.info for file in load_builtin() for rule in file.rules}
@@ -106,6 +106,11 @@ class CampaignSequence:
 
     def __init__(self) -> None:
         self._steps: Ledger[str, list[Step]] = Ledger(MAX_ENTITIES)
+        self._rules: Mapping[str, RuleInfo] | None = None
+
+    def brief(self, rules: Mapping[str, RuleInfo]) -> None:
+        """Take the cards of the rules whose hits will come."""
+        self._rules = rules
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Add the stub's hits to the identity's record; report sequences that they complete."""
@@ -115,10 +120,11 @@ class CampaignSequence:
             return
         key = f"{stub.user} {stub.source}"
         now = moment(stub.time)
+        rules = shipped_rules() if self._rules is None else self._rules
         added = False
         steps = [item for item in self._steps.get(key) or [] if now - item.time <= HORIZON_SECONDS]
         for hit in stub.hits:
-            info = shipped_rules().get(hit.rule)
+            info = rules.get(hit.rule)
             if info is None or hit.suppressed_by is not None or info.audience != "everyone" or not info.tactic:
                 continue
             nats = NATS[info.level]
@@ -130,7 +136,7 @@ class CampaignSequence:
         if not added:
             return
         self._steps.put(key, steps[-MAX_STEPS:])
-        yield from _judge(stub, stub.user or stub.source, steps, now)
+        yield from _judge(stub, stub.user or stub.source, steps, now, rules)
 
     def snapshot(self) -> bytes:
         """All state."""
@@ -141,17 +147,19 @@ class CampaignSequence:
         self._steps.fill(list(msgspec.msgpack.decode(data, type=_Saved).steps))
 
 
-def _judge(stub: Stub, identity: str, steps: list[Step], now: float) -> Iterator[Detection]:
+def _judge(
+    stub: Stub, identity: str, steps: list[Step], now: float, rules: Mapping[str, RuleInfo]
+) -> Iterator[Detection]:
     today = [item for item in steps if now - item.time <= DAY_SECONDS]
     weight, best = _weigh(today, now, decay=False)
     if len(best) >= MIN_TACTICS and weight >= SEQUENCE_BAR:
-        yield _detection(SEQUENCE, stub, identity, today)
+        yield _detection(SEQUENCE, stub, identity, today, rules)
         return
     span = now - min(item.time for item in steps)
     apart = _apart(steps)
     weight, best = _weigh(apart, now, decay=True)
     if span >= SLOW_SPAN_SECONDS and len(best) >= MIN_TACTICS and weight >= SLOW_BAR:
-        yield _detection(SLOW, stub, identity, apart)
+        yield _detection(SLOW, stub, identity, apart, rules)
 
 
 def _weigh(steps: list[Step], now: float, *, decay: bool) -> tuple[float, dict[str, float]]:
@@ -171,10 +179,11 @@ def _apart(steps: list[Step]) -> list[Step]:
     return kept
 
 
-def _detection(info: RuleInfo, stub: Stub, identity: str, steps: list[Step]) -> Detection:
+def _detection(
+    info: RuleInfo, stub: Stub, identity: str, steps: list[Step], rules: Mapping[str, RuleInfo]
+) -> Detection:
     ordered = sorted(steps, key=lambda item: item.time)
-    infos = shipped_rules()
-    words = "; ".join(infos[item.rule].title for item in ordered[:8] if item.rule in infos)
+    words = "; ".join(rules[item.rule].title for item in ordered[:8] if item.rule in rules)
     key = stub.key
     return Detection(
         rule=info.id,

@@ -1,6 +1,6 @@
 """The same hand in several clusters: one credential, person, outside address or attack tool with evidence in each."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -69,12 +69,17 @@ class CrossCluster:
         self._hands: Ledger[str, dict[str, Trace]] = Ledger(MAX_HANDS)
         self._addresses: Ledger[str, list[str]] = Ledger(MAX_HANDS)
         """Identities with hits from each public address, at most HUB_PRINCIPALS + 1."""
+        self._rules: Mapping[str, RuleInfo] | None = None
+
+    def brief(self, rules: Mapping[str, RuleInfo]) -> None:
+        """Take the cards of the rules whose hits will come."""
+        self._rules = rules
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Follow serious hits over clusters."""
         if not stub.hits or not stub.cluster or stub.actor_kind in ("control-plane", "cloud"):
             return
-        infos = shipped_rules()
+        infos = shipped_rules() if self._rules is None else self._rules
         serious = any(
             hit.suppressed_by is None and SEVERITY_RANK[infos[hit.rule].level] >= SEVERITY_RANK["high"]
             for hit in stub.hits

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.grants import grant_of, keys_of, written_grant
+from kubewake.detectors.grants import reason_keys, written_grant
 from kubewake.detectors.ledger import Ledger, moment
 from kubewake.finding import Attack
 from kubewake.observation import Evidence, Stub, evidence_of
@@ -124,15 +124,12 @@ class FreshGrant:
     def _judge(self, stub: Stub) -> Iterator[Detection]:
         action = _action(stub)
         denial = self._denials.get(action)
-        grant = grant_of(stub.reason) if stub.reason else None
         key, written = "", None
-        if grant is not None:
-            now = moment(stub.time)
-            for name in keys_of(grant):
-                found = self._grants.get(name)
-                if found is not None and 0 <= now - moment(found.evidence.time) <= FRESH_SECONDS:
-                    key, written = name, found
-                    break
+        for name in reason_keys(stub.reason) if stub.reason and len(self._grants) else ():
+            found = self._grants.get(name)
+            if found is not None and 0 <= moment(stub.time) - moment(found.evidence.time) <= FRESH_SECONDS:
+                key, written = name, found
+                break
         if denial is not None:
             yield from self._succeeded(stub, action, denial, key, written)
         if written is not None and written.writer != stub.user:

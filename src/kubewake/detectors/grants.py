@@ -29,6 +29,13 @@ def grant_of(reason: str) -> Grant | None:
     return Grant(*match.groups()) if match is not None else None
 
 
+@lru_cache(maxsize=16384)
+def reason_keys(reason: str) -> tuple[str, ...]:
+    """The keys of the binding and the role that a reason names, as `written_grant` makes them; none for others."""
+    grant = grant_of(reason)
+    return () if grant is None else keys_of(grant)
+
+
 def written_grant(resource: str, namespace: str, name: str) -> str:
     """The key of a role or binding that is written: kind and name as a reason spells them; "" for other resources."""
     if resource == "clusterrolebindings":

@@ -15,8 +15,19 @@ from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
+from kubewake.engine.versions import Versions
 from kubewake.errors import StoreError
-from kubewake.finding import SEVERITIES, Finding, Incident, InputSummary, Notice, ResultDocument, Severity, Summary, count_severities
+from kubewake.finding import (
+    SEVERITIES,
+    Finding,
+    Incident,
+    InputSummary,
+    Notice,
+    ResultDocument,
+    Severity,
+    Summary,
+    count_severities,
+)
 from kubewake.incidents import Accusation, Stories
 from kubewake.observation import Evidence, Hit, Observation, Stub
 from kubewake.rbac import RbacState
@@ -51,13 +62,15 @@ class ClusterFold:
         self._rules = rules
         self._infos = infos
         self._correlator = rules.new_correlator()
-        self._detectors = DetectorSet(cluster_detectors(detectors))
+        self._detectors = DetectorSet(cluster_detectors(detectors), infos)
+        self._versions = Versions()
         self._access = Access(None if rbac is None else rbac.copy())
         self.stories = Stories(infos, reach=self._access)
 
     def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
         """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
         self._access.observe(stub)
+        self._versions.observe(stub)
         accusations: list[Accusation] = []
         for hit in stub.hits:
             self._accuse(accusations, book, hit, stub, (), None, None)
@@ -85,6 +98,7 @@ class ClusterFold:
         if info is None:
             return
         finding = book.add(info, hit, stub, earlier=earlier, group=group, severity=severity)
+        self._versions.explain(info, finding)
         accusations.append(
             Accusation(
                 rule=info,
@@ -106,6 +120,7 @@ class ClusterFold:
             "correlations": self._correlator.snapshot(),
             "detectors": self._detectors.snapshot(),
             "rbac": self._access.state.snapshot(),
+            "versions": self._versions.snapshot(),
             "stories": self.stories.snapshot(),
         }
 
@@ -114,6 +129,7 @@ class ClusterFold:
         self._correlator.restore(parts["correlations"])
         self._detectors.restore(parts["detectors"])
         self._access.state.restore(parts["rbac"])
+        self._versions.restore(parts["versions"])
         self.stories.restore(parts["stories"])
 
 
@@ -138,8 +154,8 @@ class Fold:
         self._detectors = None if detectors is None else tuple(detectors)
         self._order = Order(lateness_seconds)
         self._clusters: dict[str, ClusterFold] = {}
-        self._fleet = DetectorSet(fleet_detectors(self._detectors))
         self._infos = {**rules.infos, **DetectorSet(self._detectors).infos}
+        self._fleet = DetectorSet(fleet_detectors(self._detectors), self._infos)
         self._book = FindingBook(self._infos)
         self._input = InputSummary()
         self._files: dict[str, None] = {}
