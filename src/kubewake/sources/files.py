@@ -4,7 +4,7 @@ import glob
 import os
 import select
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from kubewake.formats import describe, sniff
 from kubewake.formats.documents import RECORD_LIMIT_BYTES, Piece, is_document
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.compression import READ_BYTES, BadStream, inflate
-from kubewake.sources.cutting import Recutting, Splitting
+from kubewake.sources.cutting import PlainSplitting, Recutting, Splitting
 from kubewake.sources.times import cut_before, first_time, last_time, later
 
 CHUNK_BYTES = 8 * 1024 * 1024
@@ -106,7 +106,7 @@ class FileSource:
         if len(self.files) == 1:
             yield from self._chunks_of(self.files[0], self._chunk_bytes)
             return
-        starts = {file: time_range(file)[0] or "" if file != STDIN else "" for file in self.files}
+        starts = {file: (time_range(file)[0] or "") if Path(file).is_file() else "" for file in self.files}
         waiting = sorted(self.files, key=lambda file: (starts[file], file))
         open_: list[_Ahead] = []
         while waiting or open_:
@@ -168,13 +168,15 @@ class FileSource:
                     if not head:
                         return
                 documents = is_document(head)
-                cutter: Callable[[Iterator[bytes]], Iterator[Piece]]
+                pieces: Iterator[Piece]
                 if documents:
-                    cutter = Recutting(name, self._limit, malformed)
+                    pieces = Recutting(name, self._limit, malformed)(chain((head,), blocks))
+                elif layers or file == STDIN or not stream.seekable():
+                    pieces = Splitting(name, self._limit, malformed)(chain((head,), blocks))
                 else:
-                    cutter = Splitting(name, self._limit, malformed, plain=not layers and file != STDIN)
+                    pieces = PlainSplitting(name, self._limit, malformed, chunk_bytes)(stream.fileno())
                 sniffed: str | None = None
-                for piece in cutter(chain((head,), blocks)):
+                for piece in pieces:
                     if sniffed is None:
                         sniffed = self._format or sniff(piece.data)
                         if sniffed is not None or name not in self.recognised:

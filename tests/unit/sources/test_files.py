@@ -164,6 +164,39 @@ def test_a_line_past_the_limit_is_named_and_stepped_over(tmp_path):
     assert [(item.line, "longer than 20000 bytes" in item.reason) for item in malformed] == [(3, True)]
 
 
+@pytest.mark.parametrize("length", [100, 19_000, 21_000, 40_000, 65_000])
+@pytest.mark.parametrize("chunk_bytes", [64, 1000, 30_000, 100_000])
+def test_long_lines_are_read_or_named_whatever_the_size_of_chunks(tmp_path, chunk_bytes, length):
+    path = tmp_path / "audit.log"
+    records = [
+        at(0),
+        native(auditID="long", userAgent="x" * length),
+        at(1),
+        native(auditID="last", userAgent="x" * length),
+    ]
+    path.write_bytes(lines(*records).rstrip())
+    found, malformed, _ = read(path, chunk_bytes=chunk_bytes, record_limit_bytes=20_000)
+    places = {name: line for name, _, line in found}
+    assert places["a-0"] == 1
+    assert places["a-1"] == 3
+    assert sorted({*places.values(), *(item.line for item in malformed)}) == [1, 2, 3, 4]
+    assert len(found) + len(malformed) == 4
+    if length > 50_000 + chunk_bytes:
+        assert len(malformed) == 2
+
+
+def test_a_pipe_in_place_of_a_file_is_read_once(tmp_path, log):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = subprocess.Popen(
+        [sys.executable, "-c", f"open({str(pipe)!r}, 'wb').write(open({str(log)!r}, 'rb').read())"]
+    )
+    found, malformed, _ = read(pipe, log)
+    assert writer.wait(timeout=30) == 0
+    assert len(found) == 100
+    assert not malformed
+
+
 def test_a_first_line_past_the_limit_is_named_too(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "_HEAD_BYTES", 4000)
     path = tmp_path / "audit.log"
