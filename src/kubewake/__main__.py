@@ -1,10 +1,11 @@
 """Entry point: `kubewake` and `python -m kubewake`."""
 
+import difflib
 import os
 import sys
 
 from kubewake import __version__
-from kubewake.cli import overview
+from kubewake.cli import NAMES, overview
 from kubewake.errors import ExitCode, KubewakeError
 
 INTERRUPTED = 130
@@ -31,6 +32,12 @@ def answer(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"{__version__}\n")
         return ExitCode.CLEAN
+    first = arguments[0]
+    if not first.startswith("-") and first not in NAMES:
+        near = difflib.get_close_matches(first, NAMES, 1)
+        hint = f"did you mean '{near[0]}'?" if near else "see `kubewake --help`"
+        sys.stderr.write(f"kubewake: there is no command '{first}'; {hint}\n")
+        return ExitCode.USAGE
     return run(arguments)
 
 

@@ -22,7 +22,7 @@ COMMANDS = (
     Command("settings", "kubewake.cli.settings:settings", "Show every setting, its value, and where it came from", "Help"),
 )
 
-OVERVIEW_WIDTH = 80
+NAMES = tuple(command.name for command in COMMANDS)
 
 
 def overview() -> str:

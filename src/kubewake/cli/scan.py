@@ -105,6 +105,9 @@ def scan(
     from kubewake.reports.jsonl import LineWriter
     from kubewake.sources.files import FileSource
 
+    for path in paths:
+        if path.startswith("-") and path != "-" and not os.path.lexists(path):
+            raise SettingsError(f"{path}: no such option; see `kubewake scan --help`")
     name = output or ("table" if out is None and sys.stdout.isatty() else "jsonl")
     report = find(name)
     source = FileSource(paths, cluster=cluster)
