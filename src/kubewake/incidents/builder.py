@@ -160,7 +160,11 @@ class IncidentBuilder:
             self._remember(self._parents, link.effect, link)
         elif not link.cause:
             self._remember(self._parents, link.effect, link)
-        if link.nats > 0 and not (cause is not None and is_hub(cause) and link.id not in FORWARD_FROM_HUBS):
+        if (
+            link.nats > 0
+            and link.scope != "request"
+            and not (cause is not None and is_hub(cause) and link.id not in FORWARD_FROM_HUBS)
+        ):
             signal = Signal("link", link.id, link.tactic, link.nats, link.text)
             self._accuse(effect, signal, link.effect_ref or ref, now)
         if link.cause:
@@ -194,6 +198,8 @@ class IncidentBuilder:
             or self._lineage.is_habitual(session.user, f"sessions {signal.detector}")
         ):
             nats *= HABIT_FACTOR
+            if campaign is not None and not campaign.opened_time:
+                campaign.weaken(session.number, signal.detector, nats)
         piece = Piece(
             signal.kind,
             signal.detector,
@@ -386,7 +392,10 @@ class IncidentBuilder:
         self._flow(upper, effect.number, now)
 
     def _invite(self, upper: Campaign, above: Member, link: Link, effect: Session, now: float) -> None:
-        """Take in one request that follows from the story, but not the session that sent it."""
+        """Take in one request that follows from the story, but not the session that sent it.
+
+        The link's weight is evidence for the story, not against the guest.
+        """
         guest = Member(
             effect.number, above.strength * link.strength, above.hops + 1, above.session, link.id, False, False
         )
@@ -397,6 +406,9 @@ class IncidentBuilder:
         if link.effect_ref is not None:
             upper.add_event(link.effect_ref, why=link.text, link=link.id)
             upper.touch(now, link.effect_ref.last_time)
+            if link.nats > 0:
+                key = link.effect_ref.key
+                upper.add_piece(Piece("link", link.id, link.tactic, link.nats, link.text, effect.number, now, key))
         self._weigh(upper)
 
     @staticmethod

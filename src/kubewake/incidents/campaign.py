@@ -112,6 +112,12 @@ class Campaign(Struct, kw_only=True):
             self.context[request] = StoryEvent(ref, why, link, [])
             self.version += 1
 
+    def weaken(self, session: int, detector: str, nats: float) -> None:
+        """What has turned out to be a habit was one before: its earlier piece weighs no more than the new one."""
+        for piece in self.pieces:
+            if (piece.session, piece.detector) == (session, detector):
+                piece.nats = min(piece.nats, nats)
+
     def has_piece(self, piece: Piece) -> bool:
         """Whether the same detector has spoken of the same session already."""
         return any((held.detector, held.session) == (piece.detector, piece.session) for held in self.pieces)

@@ -3,8 +3,8 @@
 from datetime import datetime, timedelta
 from pathlib import Path
 
-import msgspec
 import pytest
+import xxhash
 
 from kubewake.engine.stub import make_stub
 from kubewake.event import decode_event
@@ -23,8 +23,8 @@ def later(seconds):
 def handmade(seconds=0.0, **fields):
     """A hand-made stub: an allowed request of a person with kubectl, `seconds` after the start."""
     time = later(seconds)
-    number = msgspec.json.encode([time, sorted((k, str(v)) for k, v in fields.items())])
-    key = (int.from_bytes(number[-40:], "big") * 2654435761 + len(number)) % (1 << 60) & ~3
+    text = repr([time, sorted((name, str(value)) for name, value in fields.items())])
+    key = xxhash.xxh3_64_intdigest(text.encode()) >> 4 << 2
     base = {
         "time": time, "key": key, "cluster": "c", "audit_id": f"id-{seconds}-{key}", "stage": "ResponseComplete",
         "level": "Metadata", "verb": "get", "resource": "configmaps", "subresource": "", "api_group": "",
@@ -50,7 +50,7 @@ def follow(stubs, *, warm=True, disabled=frozenset()):
     """The lineage after the stubs, and all their links; `warm` lets the stream begin ten minutes before."""
     lineage = Lineage(disabled)
     if warm:
-        first = datetime.fromisoformat(stubs[0].time.replace("Z", "+00:00"))
+        first = datetime.fromisoformat(stubs[0].time)
         early = handmade(user="someone.else", user_agent="other/1", client="other")
         early.time = early.last_time = (first - timedelta(seconds=600)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         lineage.observe(early)

@@ -1,0 +1,68 @@
+"""A small pack of rules and a way to tell stories with them, without the real rules or reader."""
+
+import pytest
+
+from kubewake.finding import Attack
+from kubewake.incidents import Accusation, Stories
+from kubewake.rules.model import RuleInfo
+from tests.unit.lineage.conftest import handmade, later, recorded
+
+RULES = {
+    info.id: info
+    for info in (
+        RuleInfo(id="t-shell", title="Shell in a pod", level="medium", tactic="execution", confidence="high"),
+        RuleInfo(id="t-secrets", title="Secrets fetched", level="high", tactic="credential-access", confidence="high",
+                 attack=Attack(["credential-access"], ["T1552.007"], ["MS-TA9025"])),
+        RuleInfo(id="t-admin", title="Full control given away", level="critical", tactic="privilege-escalation", confidence="high"),
+        RuleInfo(id="t-look", title="Rapid look around", level="low", tactic="discovery", confidence="high"),
+        RuleInfo(id="t-persist", title="Way back left", level="medium", tactic="persistence", confidence="high"),
+        RuleInfo(id="t-wipe", title="Events deleted", level="high", tactic="defense-evasion", confidence="high"),
+        RuleInfo(id="t-note", title="Object written", level="informational", tactic="impact", audience="auditor"),
+        RuleInfo(id="t-always", title="Never right", level="high", tactic="impact", confidence="high", always=True),
+    )
+}  # fmt: skip
+
+
+class Teller:
+    """Feeds stubs to the stories of a cluster; a story warms up for ten minutes first."""
+
+    def __init__(self, **settings):
+        self.stories = Stories(RULES, **settings)
+        self.stories.observe(handmade(-600, user="someone.else", user_agent="other/1", client="other"))
+
+    def tell(self, stub, *rules, suppressed=False):
+        accusations = [Accusation(RULES[rule], f"finding-{rule}-{stub.user}", stub, (), suppressed) for rule in rules]
+        self.stories.observe(stub, accusations)
+        return stub
+
+    def say(self, seconds, *rules, **fields):
+        return self.tell(handmade(seconds, **fields), *rules)
+
+    @property
+    def incidents(self):
+        return self.stories.current()
+
+
+@pytest.fixture
+def teller():
+    return Teller()
+
+
+@pytest.fixture
+def new_teller():
+    return Teller
+
+
+@pytest.fixture
+def make():
+    return handmade
+
+
+@pytest.fixture
+def at():
+    return later
+
+
+@pytest.fixture
+def slice_of():
+    return recorded
