@@ -207,4 +207,4 @@ def test_campaigns_are_bounded(new_teller, monkeypatch):
     for number in range(50):
         teller.say(number + 1, "t-look", "t-shell", user=f"user{number}")
     assert teller.stories.evicted()["campaigns"] > 0
-    assert [incident.root_cause.name for incident in teller.incidents][0] == "first", "candidates go before incidents"
+    assert next(incident.root_cause.name for incident in teller.incidents) == "first", "candidates go before incidents"
