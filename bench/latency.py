@@ -168,7 +168,9 @@ def main() -> int:
     print(
         f"POST answered: median {statistics.median(posts) * 1000:.1f} ms, p99 {percentile(posts, 0.99) * 1000:.1f} ms"
     )
-    print(f"server: {cpu / arguments.seconds:.2f} CPU seconds a second, {memory:.0f} MiB peak, exit code {code}")
+    print(
+        f"engine process: {cpu / arguments.seconds:.2f} CPU seconds a second, {memory:.0f} MiB peak, exit code {code}"
+    )
     print(
         f"refused {refused}, probes without a finding {len(missing)}; bars: {BAR_SECONDS} s, {BAR_POST_SECONDS * 1000:.0f} ms"
     )

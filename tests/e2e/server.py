@@ -24,7 +24,7 @@ class Server:
         self.out = folder / "findings.jsonl"
         command = [
             sys.executable, "-m", "kubewake", "serve", "--state-dir", str(folder / "state"), "--out", str(self.out),
-            "--log-format", "json", "--snapshot-seconds", "0.4", *flags,
+            "--log-format", "json", "--snapshot-seconds", "0.7", *flags,
         ]  # fmt: skip
         if "--listen" not in flags:
             command += ["--listen", "127.0.0.1:0"]

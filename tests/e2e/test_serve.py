@@ -1,10 +1,14 @@
 import gzip
 import http.server
 import json
+import os
 import re
 import signal
 import ssl
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import ClassVar
 
 import httpx
@@ -111,7 +115,7 @@ def test_kill_9_loses_and_doubles_nothing(start):
     server = start("--output", "none")
     expected = {f"person-{n}": 2 for n in range(acknowledged - 1)} | {f"person-{acknowledged - 1}": 1}
     assert acknowledged > 20
-    server.wait_for(lambda: len(server.execs()) >= acknowledged)
+    server.wait_for(lambda: len(server.execs()) >= acknowledged, 90)
     assert server.stop() == 0
     got = server.execs()
     got.pop(f"person-{acknowledged}", None)  # stored, but killed before it could answer
@@ -221,3 +225,59 @@ def test_reload_and_wrong_starts(start, tmp_path):
     with pytest.raises(AssertionError, match="is another program using the port"):
         Server(tmp_path / "other", "--listen", server.url.removeprefix("http://"))
     assert server.stop() == 0
+
+
+def children(pid):
+    """The processes that a process has started, with their command lines."""
+    found = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found[int(child)] = Path(f"/proc/{child}/cmdline").read_bytes()
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs Linux's /proc")
+def test_the_webhook_comes_back_when_its_process_dies_and_ends_with_the_engine(start):
+    server = start("--output", "none")
+    [child] = [pid for pid, command in children(server.process.pid).items() if b"spawn_main" in command]
+    os.kill(child, signal.SIGKILL)
+
+    def posted():
+        try:
+            return server.post([exec_event(1)]).status_code == 200
+        except httpx.TransportError:
+            return False
+
+    server.wait_for(posted, 60)
+    server.wait_for(lambda: server.execs() == {"alice": 1})
+    assert any("starting another" in line for line in server.said)
+    [child] = [pid for pid, command in children(server.process.pid).items() if b"spawn_main" in command]
+    server.kill()
+    for _ in range(200):
+        if not Path(f"/proc/{child}").exists():
+            break
+        threading.Event().wait(0.05)
+    assert not Path(f"/proc/{child}").exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "code", "words"),
+    [
+        (["--listen", "0.0.0.0:9443"], 2, "without TLS"),
+        (["--listen", ""], 2, "nothing to do"),
+        (["--tls-cert", "none.pem", "--tls-key", "none.pem"], 2, "none.pem: cannot be read"),
+        (["--token-file", "none"], 2, "check --token-file"),
+        (["--rules", "none"], 12, "none"),
+        (["--state-dir", "/proc/none"], 13, "--state-dir"),
+        (["--notify", "pigeon://secret"], 2, "Apprise does not understand"),
+    ],
+)
+def test_wrong_starts_say_what_and_where(tmp_path, flags, code, words):
+    usual = {"--listen": "127.0.0.1:0", "--state-dir": str(tmp_path)}
+    flags = flags + [part for name, value in usual.items() if name not in flags for part in (name, value)]
+    command = [sys.executable, "-m", "kubewake", "serve", *flags]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "secret" not in done.stderr

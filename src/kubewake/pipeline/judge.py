@@ -119,6 +119,7 @@ class Judge:
     def save(self) -> None:
         """Save the engine's state and release the bodies that it covers; raises StoreError."""
         begun = time.perf_counter()
+        self._fold.closed()  # findings that can grow no more are in the state: the engine forgets them
         sequence = self.progress.sequence
         self._state.save(_SNAPSHOT, self._fold.snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
         self._spool.release(sequence)
@@ -208,7 +209,6 @@ class Judge:
             return
         for item in found:
             self._pending[item.id] = item
-        self._fold.closed()
         metrics.events.labels(stored.source, "judged").inc(observation.events)
         if observation.malformed_total:
             metrics.dropped.labels("malformed").inc(observation.malformed_total)

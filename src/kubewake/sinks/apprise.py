@@ -1,6 +1,7 @@
 """`apprise`: alerts in plain words to any of Apprise's services (https://github.com/caronc/apprise/wiki)."""
 
 import hashlib
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -30,6 +31,7 @@ class Apprise:
     def __init__(self, url: str, wanted: Filter) -> None:
         from apprise import Apprise as Client  # noqa: PLC0415  # slow to import: only where alerts are sent
 
+        logging.getLogger("apprise").setLevel(logging.CRITICAL)  # its messages show URLs, and these hold secrets
         self._client: Any = Client()
         scheme = url.partition(":")[0]
         if not self._client.add(url):
