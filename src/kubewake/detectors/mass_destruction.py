@@ -52,6 +52,7 @@ NOTHING = frozenset(
      "certificatesigningrequests", "orders", "challenges", "pipelineruns", "taskruns", "workflows", "horizontalpodautoscalers"}
 )  # fmt: skip
 COLLECTION_FACTOR = 3.0
+CONTROL_PLANE = frozenset({"kube-controller-manager", "kube-apiserver", "k3s"})
 SCALED_TO_NOTHING = 2.0
 
 DESTRUCTION = RuleInfo(
@@ -151,11 +152,16 @@ class MassDestruction:
         self._deeds.fill([(actor, deque(deeds, maxlen=MAX_DEEDS)) for actor, deeds in saved.deeds])
 
 
+def _overreaches(stub: Stub) -> bool:
+    """Whether a known component deletes whole collections: only the control plane's own controllers do that."""
+    return stub.verb == "deletecollection" and stub.values.get("actor.component") not in CONTROL_PLANE
+
+
 def _deed(stub: Stub) -> Deed | None:
     if stub.outcome != "allowed" or not stub.resource or stub.actor_kind in ("control-plane", "cloud"):
         return None
     values = stub.values
-    if values.get("actor.in_profile") or values.get("request.dry_run"):
+    if values.get("request.dry_run") or (values.get("actor.in_profile") and not _overreaches(stub)):
         return None
     weight, scaled = 0.0, False
     if stub.verb in ("delete", "deletecollection") and not stub.subresource:
