@@ -1,0 +1,7 @@
+"""What is unusual, for whom, and how sure: the surprise model of one cluster."""
+
+from kubewake.baseline.archive import Archive, decode, encode
+from kubewake.baseline.baseline import DETECTORS, Baseline
+from kubewake.baseline.budget import Budget
+
+__all__ = ["DETECTORS", "Archive", "Baseline", "Budget", "decode", "encode"]

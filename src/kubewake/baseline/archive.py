@@ -1,0 +1,107 @@
+"""What a baseline knows, as a file: exported, imported and merged, commutatively and associatively."""
+
+import msgspec
+from msgspec import Struct
+
+from kubewake.baseline.birth import Births
+from kubewake.baseline.calibration import Flow, Histogram
+from kubewake.baseline.identity import Identity
+from kubewake.baseline.probation import Probation
+from kubewake.baseline.volume import Volume
+from kubewake.errors import StoreError
+from kubewake.finding import Notice
+
+ARCHIVE_VERSION = 1
+
+
+class Archive(Struct):
+    """Everything learnt of one cluster. Merging two is exact below the caps; open windows are not part of it."""
+
+    version: int = ARCHIVE_VERSION
+    identities: dict[str, Identity] = {}
+    births: Births = msgspec.field(default_factory=lambda: Births({}))
+    strata: dict[str, Histogram] = {}
+    identities_evicted: int = 0
+    keys_refused: int = 0
+
+    def merge(self, other: "Archive") -> "Archive":
+        """What either knows."""
+        identities = {}
+        for user in sorted(self.identities.keys() | other.identities.keys()):
+            one, two = self.identities.get(user), other.identities.get(user)
+            either = one or two
+            assert either is not None
+            identities[user] = one.merge(two) if one is not None and two is not None else either.merge(_blank(either))
+        strata = {
+            name: self.strata.get(name, Histogram({})).merge(other.strata.get(name, Histogram({})))
+            for name in sorted(self.strata.keys() | other.strata.keys())
+        }
+        return Archive(
+            identities=identities,
+            births=self.births.merge(other.births),
+            strata=strata,
+            identities_evicted=self.identities_evicted + other.identities_evicted,
+            keys_refused=self.keys_refused + other.keys_refused,
+        )
+
+
+class Running(Struct):
+    """What is under way: probations, today's flows and volumes."""
+
+    day: int = 0
+    probation: Probation = msgspec.field(default_factory=lambda: Probation({}, {}, {}, {}))
+    flows: dict[str, Flow] = {}
+    volumes: dict[str, Volume] = {}
+    volumes_evicted: int = 0
+    notices: list[Notice] = []
+
+
+class _Saved(Struct):
+    version: int
+    archive: Archive
+    running: Running
+
+
+def _blank(identity: Identity) -> Identity:
+    return Identity(identity.user, identity.kind, identity.first_seconds, identity.teams)
+
+
+def pack(archive: Archive, running: Running) -> bytes:
+    """Versioned msgpack of the whole state."""
+    return msgspec.msgpack.encode(_Saved(ARCHIVE_VERSION, archive, running))
+
+
+def unpack(data: bytes) -> tuple[Archive, Running]:
+    """The state again; raises StoreError where it cannot be read."""
+    try:
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"saved baseline cannot be read ({error}); delete the state to start afresh") from error
+    if saved.version != ARCHIVE_VERSION:
+        raise StoreError(
+            f"saved baseline has version {saved.version}, this kubewake reads {ARCHIVE_VERSION}; "
+            "delete the state to start afresh",
+        )
+    return saved.archive, saved.running
+
+
+def encode(archives: dict[str, Archive]) -> bytes:
+    """A file of baselines by cluster."""
+    return msgspec.msgpack.encode(archives, order="sorted")
+
+
+def decode(data: bytes, place: str) -> dict[str, Archive]:
+    """Baselines of a file; raises StoreError with `place` where they cannot be read."""
+    try:
+        archives = msgspec.msgpack.decode(data, type=dict[str, Archive])
+    except msgspec.DecodeError as error:
+        raise StoreError(
+            f"{place}: no baseline in there ({error}); make one with `kubewake baseline train`"
+        ) from error
+    for cluster, archive in archives.items():
+        if archive.version != ARCHIVE_VERSION:
+            raise StoreError(
+                f"{place}: the baseline of cluster '{cluster}' has version {archive.version}, this kubewake reads "
+                f"{ARCHIVE_VERSION}; train it again",
+            )
+    return archives
