@@ -24,7 +24,7 @@ def kind_of(value: Any) -> str:
 def explain(data: bytes, reason: str) -> str:
     """Why bytes are no JSON object, in words that name what they look like."""
     if data[-64:].rstrip().endswith(_TRUNCATED):
-        return "an event cut off by CloudWatch ([Truncated...]): its message was longer than 256 KiB"
+        return "an event cut off by CloudWatch ([Truncated...]): its message was longer than CloudWatch takes"
     head = data[:_SHOWN_BYTES]
     if b"\0" in data[:4096]:
         return "binary data (NUL bytes), no JSON"

@@ -13,13 +13,17 @@ from kubewake.formats.explanation import explain, guess, kind_of
 from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
 from kubewake.formats.native import NATIVE, decode_block
 from kubewake.formats.packed import is_packed, unpack
-from kubewake.formats.salvage import salvage
+from kubewake.formats.salvage import complete, salvage
 
 _DEEPEST_NESTING = 6
 """Envelopes inside envelopes (Firehose in Kinesis in CloudWatch in EKS is four)."""
 _LONGEST_PREFIX_BYTES = 512
 """A log prefix (node name, syslog header, container runtime stamp) before the JSON of a line."""
 _SHOWN = 200
+
+_MOST_NEEDED = frozenset(("auditID", "stage", "verb", "user", "responseStatus"))
+"""What must stand in an event that breaks off for it to be judged: everything before its bodies. What is behind them,
+times and annotations, is lost."""
 
 _NO_ENVELOPE = Inner(None)
 
@@ -93,7 +97,15 @@ class Reading(Struct):
             try:
                 content, unknown = salvage(data)
             except ValueError:
-                return str(error)
+                if outer.time is None or not is_cut_event(data):
+                    return str(error)
+                try:
+                    content, unknown = salvage(complete(data))
+                except ValueError:
+                    return str(error)
+                if not content.keys() >= _MOST_NEEDED:
+                    return str(error)
+                unknown += ("truncated",)
             outer = msgspec.structs.replace(outer, unknown=outer.unknown + unknown)
         self.read_content(content, line, outer, depth)
         return None
@@ -197,13 +209,13 @@ class Reading(Struct):
         reason = self._read_text(data, line, merged, depth + 1)
         if reason is None:
             return
-        if means is not None and not _is_cut_event(data):
+        if means is not None and not is_cut_event(data):
             self.skipped[means] += 1
         else:
             self.reject(line, explain(data, reason))
 
 
-def _is_cut_event(data: bytes) -> bool:
+def is_cut_event(data: bytes) -> bool:
     """Whether text that is no JSON began as an audit event: losing one is a fault, a log line of another kind is not."""
     start = data[:200]
     return start.lstrip()[:1] == b"{" and (b"audit.k8s.io" in start or b"auditID" in start)

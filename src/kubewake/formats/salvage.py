@@ -1,4 +1,4 @@
-"""What can be saved of an object that is JSON in outline but cannot be decoded whole.
+"""What can be saved of an object that cannot be decoded whole: it breaks off, or is JSON in outline only.
 
 A client decides what stands in a request body: nesting past any decoder's limit, numbers past any range, escapes of half
 characters. None of these may hide the request that carried them.
@@ -18,6 +18,7 @@ BODIES = ("requestObject", "responseObject")
 """Kept as raw bytes: whoever reads them copes with what is in them."""
 
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[{}\[\]]', re.DOTALL)
+_TOKEN_OR_COMMA = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|(\Z))|[{}\[\],]', re.DOTALL)
 _CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _PAIRED_OR_HALF = re.compile(
     rb"\\(?:u[dD][89aAbB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2}|.)", re.DOTALL
@@ -65,6 +66,26 @@ def salvage(data: bytes) -> tuple[Record, tuple[str, ...]]:
     if len(pruned) != len(data):
         unknown.append("nesting")
     return _fields(pruned, "", unknown, 0), tuple(unknown)
+
+
+def complete(data: bytes) -> bytes:
+    """The whole values of a JSON text that breaks off, with its open brackets closed; empty where there are none."""
+    open_: list[int] = []
+    end, closing = 0, b""
+    for token in _TOKEN_OR_COMMA.finditer(data):
+        byte = token.group()[0]
+        if byte == 0x22:
+            if token.group(1) is not None:
+                break
+        elif byte == 0x2C:
+            end, closing = token.start(), bytes(reversed(open_))
+        elif byte in b"{[":
+            open_.append(byte + 2)  # } and ] stand two behind { and [
+        else:
+            if not open_ or open_.pop() != byte:
+                break
+            end, closing = token.end(), bytes(reversed(open_))
+    return data[:end] + closing
 
 
 def _replace_half(match: re.Match[bytes]) -> bytes:

@@ -66,6 +66,7 @@ def test_the_activity_log_is_skipped_by_its_name():
         (None, "without properties.log"),
         (5, "without properties.log"),
         (MESSAGE[:300], "breaks off"),
+        (MESSAGE[:120], "breaks off"),
         ('{"kind":"Event","apiVersion":"audit.k8s.io/v1"}', "nothing but its kind"),
     ],
 )

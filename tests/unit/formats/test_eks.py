@@ -5,7 +5,7 @@ import json
 import pytest
 
 from kubewake.formats import eks, packed
-from tests.unit.formats.samples import native, only, read, text
+from tests.unit.formats.samples import body, native, only, read, text
 
 GROUP = "/aws/eks/shop/cluster"
 STREAM = "kube-apiserver-audit-0123456789abcdef"
@@ -82,9 +82,27 @@ def test_other_streams_of_the_group_are_skipped_each_message_counted(stream):
 
 
 def test_a_truncated_message_is_named_and_its_neighbours_are_read():
-    batch = read(payload(message(), message()[:300] + "[Truncated...]", message()))
+    batch = read(payload(message(), message()[:120] + "[Truncated...]", message()))
     assert len(batch.events) == 2
     assert "[Truncated...]" in batch.malformed[0].reason
+
+
+def test_a_body_that_cloudwatch_cuts_off_does_not_hide_its_request():
+    long = message(requestObject={"spec": {"hostPID": True, "containers": [{"image": "a"}, {"image": "x" * 900}]}})
+    batch = read(payload(message(), long[: long.index("xxx") + 500] + "[Truncated...]"))
+    assert not batch.malformed
+    event = batch.events[1]
+    assert (event.verb, event.user.username, event.response_status.code) == ("create", "alice", 201)
+    assert event.time == "2026-03-01T10:00:00.000000Z"
+    assert body(event) == {"spec": {"hostPID": True, "containers": [{"image": "a"}]}}
+    assert {"truncated", "stageTimestamp"} <= set(event.unknown)
+    assert "truncated" in batch.faults[0].reason
+
+
+def test_a_cut_message_of_no_known_time_is_named():
+    long = message(requestObject={"data": "x" * 900})
+    (malformed,) = read(long[:900].encode() + b"[Truncated...]").malformed
+    assert "[Truncated...]" in malformed.reason
 
 
 def test_the_time_of_the_log_event_stands_in_for_a_missing_one():

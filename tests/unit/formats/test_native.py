@@ -222,3 +222,32 @@ def _finite(record):
     except ValueError:
         return False
     return True
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"verb": ""},
+        {"user": {}, "stage": "ResponseStarted", "annotations": None, "responseStatus": {"code": 401}},
+        {"sourceIPs": ["1.2.3.4", "5.6.7.8", "10.0.0.1"]},
+        {"userAgent": None},
+        {"userAgent": "x" * 1024 + "...TRUNCATED"},
+        {"objectRef": {"resource": "pods", "name": ".."}},
+        {"objectRef": None, "requestURI": "//api//v1/../pods"},
+        {"requestObject": [{"op": "remove", "path": "/a"}]},
+        {"impersonatedUser": {"username": "bob", "uid": "1", "extra": {"scopes": ["a"]}}},
+        {"stage": "Panic", "responseStatus": {"code": 500}},
+        {"stage": "RequestReceived", "responseStatus": None, "annotations": None},
+        {
+            "responseStatus": {
+                "metadata": {},
+                "status": "Failure",
+                "reason": "Forbidden",
+                "details": {"kind": "x"},
+                "code": 403,
+            }
+        },
+    ],
+)
+def test_odd_requests_that_an_api_server_logs_are_sound(change):
+    assert decode_block(lines(native(**change))) is not None

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewake.formats.salvage import prune, salvage
+from kubewake.formats.salvage import complete, prune, salvage
 
 NESTED = st.recursive(
     st.integers() | st.sampled_from(["", '"', "\\", "}", "[{"]),
@@ -59,3 +59,29 @@ def test_half_pairs_are_replaced_and_whole_ones_kept(escape, expected):
 def test_what_has_not_the_outline_of_an_object_is_refused(data):
     with pytest.raises(ValueError, match=r"."):
         salvage(data)
+
+
+@given(NESTED.filter(lambda value: isinstance(value, dict | list)), st.data())
+def test_complete_closes_what_breaks_off_at_any_byte(value, data):
+    text = json.dumps(value).encode()
+    cut = data.draw(st.integers(0, len(text)))
+    repaired = complete(text[:cut])
+    if cut == len(text):
+        assert json.loads(repaired) == value
+    elif repaired:
+        assert isinstance(json.loads(repaired), dict | list)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b'{"a":1,"b":{"c":[1,2', b'{"a":1,"b":{"c":[1]}}'),
+        (b'{"a":1,"b":"x,y}', b'{"a":1}'),
+        (b'{"a":{"b":1}', b'{"a":{"b":1}}'),
+        (b'{"a"', b""),
+        (b"", b""),
+        (b'{"a":1]', b""),
+    ],
+)
+def test_complete(text, expected):
+    assert complete(text) == expected
