@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.rules.condition import FALSE, And, Condition, Each, Match, Named, Or
+from kubewake.rules.condition import FALSE, And, Condition, Match, Named, Or
 from kubewake.rules.predicate import text_of
 
 _COMMON_VERBS = {"get": 0.4, "watch": 0.15, "list": 0.15, "update": 0.2, "patch": 0.08, "create": 0.05}
@@ -34,58 +34,11 @@ Rough on purpose: they only choose the field that a rule is filed under.
 """
 
 
-_RBAC = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings"})
-_ENTRIES = frozenset({"exec", "attach", "portforward", "proxy"})
-_PROXIED = frozenset({"proxy"})
-
-IMPLIED: dict[str, tuple[str, frozenset[str]]] = {
-    "rbac": ("objectRef.resource", _RBAC),
-    "token": ("objectRef.resource", frozenset({"serviceaccounts"})),
-    "secret": ("objectRef.resource", frozenset({"secrets"})),
-    "workload": ("workload.is_write", frozenset({"true"})),
-    "exec": ("objectRef.subresource", _ENTRIES),
-    "request.proxy_path": ("objectRef.subresource", _PROXIED),
-    "request.kubelet_endpoint": ("objectRef.subresource", _PROXIED),
-    "storage.host_path": ("objectRef.resource", frozenset({"persistentvolumes"})),
-    "storage.local_path": ("objectRef.resource", frozenset({"persistentvolumes"})),
-    "event": ("objectRef.resource", frozenset({"events"})),
-    "storage.provisioner": ("objectRef.resource", frozenset({"storageclasses"})),
-    "storage.parameters": ("objectRef.resource", frozenset({"storageclasses"})),
-    "service": ("objectRef.resource", frozenset({"services"})),
-    "ingress": ("objectRef.resource", frozenset({"ingresses"})),
-    "endpoints": ("objectRef.resource", frozenset({"endpoints", "endpointslices"})),
-    "csr": ("objectRef.resource", frozenset({"certificatesigningrequests"})),
-    "webhook": ("objectRef.resource", frozenset({"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})),
-    "apiservice": ("objectRef.resource", frozenset({"apiservices"})),
-    "crd": ("objectRef.resource", frozenset({"customresourcedefinitions"})),
-    "configmap": ("objectRef.resource", frozenset({"configmaps"})),
-    "namespace": ("objectRef.resource", frozenset({"namespaces"})),
-    "node.addresses": ("objectRef.resource", frozenset({"nodes"})),
-    "node.owner_set": ("objectRef.resource", frozenset({"nodes"})),
-    "scale": ("objectRef.subresource", frozenset({"scale"})),
-    "patch": ("verb", frozenset({"patch"})),
-    "object.changed_paths": ("verb", frozenset({"patch"})),
-    "object.removed_paths": ("verb", frozenset({"patch"})),
-}
-"""Derived fields, by name or first part, that have a value only for certain requests: a rule that tests one need not
-name the resource again to be filed well."""
-
-
-def _implied(field: str) -> dict[str, frozenset[str]]:
-    """What an event must have for the derived field to have a value."""
-    found = IMPLIED.get(field) or IMPLIED.get(field.partition(".")[0])
-    return {} if found is None else {found[0]: found[1]}
-
-
 def required_atoms(tree: Condition) -> dict[str, frozenset[str]]:
     """For indexed fields, the (lower-cased) values one of which every matching event has."""
     match tree:
         case Match(name, "eq", values) if name in FREQUENCIES:
             return {name: frozenset(_text(value) for value in values)}
-        case Match(name, operation) if operation != "null" and name not in FREQUENCIES:
-            return _implied(name)
-        case Each(root, _):
-            return _implied(root)
         case Named(_, part):
             return required_atoms(part)
         case And(parts):

@@ -16,6 +16,7 @@ from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
 from kubewake.rules.condition import Always, Condition, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator, stub_reader
+from kubewake.rules.guards import guarded
 from kubewake.rules.lists import fill_lists
 from kubewake.rules.model import RuleInfo, words_needed
 from kubewake.rules.narrowing import Narrow, plan_narrowing
@@ -145,9 +146,11 @@ class RuleSet:
 
     def route(self, facts: Facts) -> tuple[CompiledRule, ...]:
         """The rules that the event can match at all, by id."""
-        if self._index is None:
-            self._index = Index(rule.tree for rule in self._ordered)
         ordered = self._ordered
+        if self._index is None:
+            for rule in ordered:
+                rule.tree = guarded(rule.tree)
+            self._index = Index(rule.tree for rule in ordered)
         return tuple(ordered[number] for number in self._index.candidates(facts))
 
     def matches(self, facts: Facts) -> tuple[str, ...]:

@@ -1,0 +1,66 @@
+"""What derived fields are said to imply is true of every event of every rule test."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from kubewake.event import decode_event
+from kubewake.facts import Facts
+from kubewake.fields import FIELDS
+from kubewake.formats import decode
+from kubewake.rules.condition import Each, Match, Not, all_of, any_of
+from kubewake.rules.guards import GUARDS, guard_of, guarded
+from kubewake.rules.predicate import compile_condition, is_empty
+from kubewake.rules.routing import required_atoms
+from kubewake.workbench.testing import read_cases
+
+TESTS = Path(__file__).parents[2] / "rules"
+GUARDED = {name: compile_condition(guard) for name in FIELDS if (guard := guard_of(name)) is not None}
+
+
+def events():
+    for path in sorted(TESTS.glob("*.yml")):
+        for case in read_cases(path):
+            documents = case.documents if case.raw else case.documents[:3]
+            for document in documents:
+                data = msgspec.json.encode(document)
+                if case.raw:
+                    yield from decode(data + b"\n", file=path.name).events
+                    continue
+                try:
+                    yield decode_event(data)
+                except msgspec.ValidationError:
+                    yield from decode(data + b"\n", file=path.name).events
+
+
+def test_guards_hold_wherever_a_field_has_a_value():
+    spoken = set()
+    for event in events():
+        facts = Facts(event, "")
+        for name, holds in GUARDED.items():
+            if not is_empty(facts.value(name)):
+                spoken.add(name)
+                assert holds(facts), f"{name} has the value {facts.value(name)!r} outside of what it implies: {event}"
+    assert {name.partition(".")[0] for name in spoken} >= {name.partition(".")[0] for name in GUARDS}
+
+
+SERVICE = Match("service.type", "eq", ("loadbalancer",))
+CASES = [
+    (SERVICE, "services"),
+    (all_of([Match("outcome", "eq", ("allowed",)), SERVICE]), "services"),
+    (Each("rbac.rules", Match("verbs", "eq", ("*",))), "roles"),
+    (Not(SERVICE), None),
+    (Match("service.type", "null"), None),
+    (Match("service.is_internal", "eq", (False,)), "services"),
+    (Match("service.type", "exists"), "services"),
+    (Match("workload.is_write", "eq", (True,)), None),
+    (Match("objectRef.name", "eq", ("service",)), None),
+    (any_of([SERVICE, Match("verb", "eq", ("get",))]), None),
+]
+
+
+@pytest.mark.parametrize(("tree", "resource"), CASES)
+def test_only_what_must_have_a_value_is_guarded(tree, resource):
+    resources = required_atoms(guarded(tree)).get("objectRef.resource", frozenset())
+    assert (resource in resources) if resource else not resources
