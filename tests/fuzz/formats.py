@@ -5,7 +5,7 @@ of any kind, lines framed anew, whole inputs compressed and damaged. Of every in
 
 - nothing raises, and nothing is silent: an input that is not blank yields an event, or a malformed or skipped record;
 - lines are those of the input, times have the one shape, and what comes out can be written as JSON again;
-- a stream cut anywhere reads the same as the whole.
+- a stream cut anywhere reads the same as the whole, and its heads tell the same as its events.
 
 The first failure is printed with the seed that brings it back, and the exit code is 1.
 """
@@ -206,6 +206,19 @@ def check_cuts(data: bytes, whole: Batch, generator: Generator) -> None:
     assert outcome(parts) == outcome([whole]), f"cut every {step} bytes: {outcome(parts)}, whole: {outcome([whole])}"
 
 
+def check_heads(data: bytes) -> None:
+    """Raise AssertionError unless the way through heads finds the same events."""
+    lines = list(formats.batches(data, file=FILE, hint="native"))
+    loaded = [
+        (event.audit_id, line)
+        for batch in formats.head_batches(data, file=FILE, hint="native")
+        for index, line in enumerate(batch.lines)
+        if (event := batch.load(index)) is not None
+    ]
+    whole = [(event.audit_id, line) for batch in lines for event, line in zip(batch.events, batch.lines, strict=True)]
+    assert loaded == whole, f"heads: {loaded}, events: {whole}"
+
+
 def check_file(data: bytes, folder: Path, generator: Generator) -> None:
     """Raise AssertionError unless a file of it, perhaps compressed and damaged, is read or named."""
     pack = generator.random.choice((bytes, gzip.compress, zstandard.compress))
@@ -237,6 +250,8 @@ def run(inputs: int, seed: int, *, report: bool = True) -> Counter[str]:
                 check(batch, data)
                 if number % 5 == 0:
                     check_cuts(data, batch, generator)
+                if number % 7 == 0:
+                    check_heads(data)
                 if number % 20 == 0:
                     check_file(data, Path(name), generator)
             except BaseException:
