@@ -33,7 +33,9 @@ class Metrics:
         self.findings = Counter(
             "kubewake_findings", "Findings opened, by rule and severity.", ["rule", "severity"], registry=registry
         )
-        self.incidents = Counter("kubewake_incidents", "Incidents opened, by severity.", ["severity"], registry=registry)
+        self.incidents = Counter(
+            "kubewake_incidents", "Incidents opened, by severity.", ["severity"], registry=registry
+        )
         self.notices = Counter("kubewake_notices", "Notices about the stream or kubewake itself.", registry=registry)
         self.deliveries = Counter(
             "kubewake_sink_deliveries", "Messages to sinks, by outcome.", ["sink", "outcome"], registry=registry
@@ -58,7 +60,9 @@ class Metrics:
             registry=registry,
         )
         self.spool_bytes = Gauge(
-            "kubewake_spool_bytes", "Compressed bytes in the spool that wait to be covered by a snapshot.", registry=registry
+            "kubewake_spool_bytes",
+            "Compressed bytes in the spool that wait to be covered by a snapshot.",
+            registry=registry,
         )
         self.spool_bodies = Gauge(
             "kubewake_spool_bodies", "Bodies in the spool that wait to be covered by a snapshot.", registry=registry
@@ -67,9 +71,9 @@ class Metrics:
             "kubewake_snapshot_seconds", "Time to save the engine's state.", registry=registry
         )
         self.rules = Gauge("kubewake_rules", "Rules that judge events.", registry=registry)
-        Gauge(
-            "kubewake_build_info", "Constant 1, with the version.", ["version", "python"], registry=registry
-        ).labels(version, platform.python_version()).set(1)
+        Gauge("kubewake_build_info", "Constant 1, with the version.", ["version", "python"], registry=registry).labels(
+            version, platform.python_version()
+        ).set(1)
 
     def text(self) -> bytes:
         """The metrics in the Prometheus text format."""

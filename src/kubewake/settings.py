@@ -207,6 +207,22 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             extra={**_KEEP, "unit": "seconds"},
         ),
     ] = 15.0
+    retention_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Findings and incidents are kept in the state for so long after they were last told of.",
+            extra={**_KEEP, "unit": "days"},
+        ),
+    ] = 90.0
+    outbox_max_messages: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="Messages that wait for one target at most; beyond, the oldest are dropped and counted.",
+            extra=_KEEP,
+        ),
+    ] = 100_000
     shutdown_seconds: Annotated[
         float,
         Meta(

@@ -22,6 +22,8 @@ _SNAPSHOT = "engine"
 _CURSOR = "spool"
 _GROUP_BODIES = 8
 """Bodies judged before what they showed is told."""
+_TELL_SECONDS = 0.1
+"""Findings wait no longer than this for the rest of their group."""
 _IDLE_SECONDS = 1.0
 _RETRY_SECONDS = 1.0
 _MALFORMED_LOGGED = 5
@@ -138,6 +140,9 @@ class Judge:
         if saved is None:
             return
         self.progress.sequence = int(saved.cursors[_CURSOR])
+        if self._spool.last_sequence() < self.progress.sequence:
+            self._log.warning("the spool was replaced since the state was saved; all of it is judged")
+            self.progress.sequence = 0
         try:
             self._fold.restore(saved.body)
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
@@ -173,10 +178,14 @@ class Judge:
             self._failed(error)
             self._stopping.wait(_RETRY_SECONDS)
             return not self._stopping.is_set()
+        told_at = time.monotonic()
         for stored in bodies:
             self.progress.working_on = stored.received
             self._judge(stored)
             self.progress.sequence = stored.sequence
+            if time.monotonic() - told_at > _TELL_SECONDS:
+                self._tell()
+                told_at = time.monotonic()
         self._tell()
         now = self._clock()
         for stored in bodies:

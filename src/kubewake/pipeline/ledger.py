@@ -1,5 +1,6 @@
 """What people were told: finds out what is new about findings, and stores it together with the messages that tell it."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 
@@ -21,7 +22,16 @@ _TYPES: dict[str, type[Finding | Incident | Notice]] = {"finding": Finding, "inc
 class Ledger:
     """Tells each change once, over restarts too: what the state knows as told is not told again."""
 
-    def __init__(self, state: State, sinks: Sequence[Sink], metrics: Metrics, on_told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        state: State,
+        sinks: Sequence[Sink],
+        metrics: Metrics,
+        on_told: Callable[[], None],
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._clock = clock
         self._state = state
         self._sinks = sinks
         self._metrics = metrics
@@ -46,7 +56,8 @@ class Ledger:
             for sink in self._sinks
             if sink.wants(found)
         ]
-        self._state.record([_item(found.item) for found in changes], messages)
+        now = self._clock()
+        self._state.record([_item(found.item, now) for found in changes], messages)
         for found in changes:
             self._told[found.item.id] = told(found.item)
             self._told.move_to_end(found.item.id)
@@ -75,8 +86,8 @@ class Ledger:
             self._metrics.notices.inc()
 
 
-def _item(item: Tellable) -> Item:
+def _item(item: Tellable, now: float) -> Item:
     body = msgspec.json.encode(redact_value(msgspec.to_builtins(item)))
     if isinstance(item, Notice):
-        return Item(item.id, "notice", "", item.time, body)
-    return Item(item.id, kind_of(item), item.severity, item.last_time, body)
+        return Item(item.id, "notice", "", item.time, body, now)
+    return Item(item.id, kind_of(item), item.severity, item.last_time, body, now)

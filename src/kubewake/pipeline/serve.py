@@ -35,6 +35,8 @@ from kubewake.store.state import State
 _LOGGED_REFUSALS_SECONDS = 10.0
 """Refused POSTs are counted all, and logged once in so long for each reason."""
 _WATCH_SECONDS = 0.5
+_TIDY_SECONDS = 600.0
+_DAY_SECONDS = 86_400.0
 _FORCED = 130
 """Exit code after a second Ctrl-C, as shells expect: 128 plus the signal's number."""
 
@@ -51,6 +53,7 @@ class Service:
         self._clock = clock
         self._log = logger("serve")
         self._logged: dict[str, float] = {}
+        self._tidy_at = 0.0
         self.metrics = Metrics(__version__)
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
@@ -76,7 +79,7 @@ class Service:
                 rule_paths=tuple(Path(path).expanduser() for path in settings.rules),
                 intelligence=Path(settings.intelligence).expanduser() if settings.intelligence else None,
             ),
-            Ledger(state, self._sinks, self.metrics, self._wake_couriers),
+            Ledger(state, self._sinks, self.metrics, self._wake_couriers, clock=self._clock),
             self.metrics,
             lateness_seconds=settings.lateness_seconds,
             snapshot_seconds=settings.snapshot_seconds,
@@ -160,6 +163,22 @@ class Service:
         self._judge.reload()
         if self.reception is not None:
             self.reception.reload()
+
+    def tidy(self) -> None:
+        """Forget what is too old to be told again, and messages beyond what may wait for a target that is down."""
+        now = self._clock()
+        if now < self._tidy_at:
+            return
+        self._tidy_at = now + _TIDY_SECONDS
+        try:
+            self._state.prune(now - self._settings.retention_days * _DAY_SECONDS)
+            for sink, count in self._state.trim(self._settings.outbox_max_messages).items():
+                self.metrics.deliveries.labels(sink, "dropped").inc(count)
+                self._log.error(
+                    "a target took nothing for too long; its oldest messages were dropped", sink=sink, messages=count
+                )
+        except StoreError as error:
+            self._log.error("the state cannot be tidied", error=str(error))
 
     def problems(self) -> list[str]:
         """Why kubewake is not ready."""
@@ -261,6 +280,7 @@ def serve(settings: Settings, *, started: Callable[[Service], None] = lambda _se
         while not stopping.wait(_WATCH_SECONDS):
             if service.health:
                 raise StoreError(service.health)
+            service.tidy()
     finally:
         stopping.set()
         service.stop()

@@ -180,13 +180,11 @@ class Spool:
             cursor.close()
         return found
 
-    def oldest_after(self, sequence: int) -> float | None:
-        """When the first body behind `sequence` was received; None if there is none."""
+    def last_sequence(self) -> int:
+        """The highest sequence number ever given; 0 before the first."""
         with translated(self._path):
-            row = self._reader.execute(
-                "SELECT received FROM bodies WHERE sequence > ? ORDER BY sequence LIMIT 1", (sequence,)
-            ).fetchone()
-        return float(row[0]) if row else None
+            row = self._reader.execute("SELECT seq FROM sqlite_sequence WHERE name = 'bodies'").fetchone()
+        return int(row[0]) if row else 0
 
     def cursor(self, source: str) -> bytes | None:
         """Where `source` goes on behind what was stored of it; None before the first."""

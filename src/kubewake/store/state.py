@@ -22,9 +22,10 @@ _MIGRATIONS = (
         kind TEXT NOT NULL,
         severity TEXT NOT NULL,
         last_time TEXT NOT NULL,
-        body BLOB NOT NULL
+        body BLOB NOT NULL,
+        told REAL NOT NULL
     ) STRICT;
-    CREATE INDEX items_by_time ON items (last_time);
+    CREATE INDEX items_by_telling ON items (told);
     CREATE TABLE outbox (
         sequence INTEGER PRIMARY KEY AUTOINCREMENT,
         sink TEXT NOT NULL,
@@ -40,13 +41,17 @@ _MIGRATIONS = (
 
 
 class Item(Struct, frozen=True):
-    """The last state of a finding, incident or notice, as it was told: `body` is its JSON."""
+    """The last state of a finding, incident or notice, as it was told: `body` is its JSON.
+
+    `last_time` is event time; `told` is when it was told, in seconds since 1970.
+    """
 
     id: str
     kind: str
     severity: str
     last_time: str
     body: bytes
+    told: float = 0.0
 
 
 class Message(Struct, frozen=True):
@@ -121,7 +126,7 @@ class State:
         """Store the new state of items together with the messages that tell of it."""
         with self._lock, translated(self._path), transaction(self._connection) as connection:
             connection.executemany(
-                "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?)", map(msgspec.structs.astuple, items)
+                "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)", map(msgspec.structs.astuple, items)
             )
             connection.executemany(
                 "INSERT INTO outbox (sink, item, body) VALUES (?, ?, ?)",
@@ -164,10 +169,24 @@ class State:
             connection.executemany("DELETE FROM outbox WHERE sink = ?", [(sink,) for sink in gone])
         return gone
 
-    def prune(self, before: str) -> int:
-        """Forget items whose last event is older than `before` (RFC 3339); how many."""
+    def prune(self, told_before: float) -> int:
+        """Forget items that were told of for the last time before then (seconds since 1970); how many."""
         with self._lock, translated(self._path), transaction(self._connection) as connection:
-            return connection.execute("DELETE FROM items WHERE last_time < ? AND last_time != ''", (before,)).rowcount
+            return connection.execute("DELETE FROM items WHERE told < ?", (told_before,)).rowcount
+
+    def trim(self, most_messages: int) -> dict[str, int]:
+        """Drop the oldest messages of sinks that have more than so many waiting; how many, by sink."""
+        dropped: dict[str, int] = {}
+        for sink, count in self.waiting().items():
+            if count <= most_messages:
+                continue
+            with self._lock, translated(self._path), transaction(self._connection) as connection:
+                dropped[sink] = connection.execute(
+                    "DELETE FROM outbox WHERE sequence IN "
+                    "(SELECT sequence FROM outbox WHERE sink = ? ORDER BY sequence LIMIT ?)",
+                    (sink, count - most_messages),
+                ).rowcount
+        return dropped
 
     def close(self) -> None:
         """Fold the write-ahead log back and close."""

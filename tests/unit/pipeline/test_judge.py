@@ -173,6 +173,21 @@ def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):
     assert [message["type"] for message in room.messages()][-2:] == ["notice", "finding"]
 
 
+def test_a_spool_that_was_replaced_is_judged_from_its_beginning(enter):
+    room = enter()
+    for number in range(3):
+        room.add(exec_event(number))
+    room.step()
+    room.judge.save()
+    room.leave()
+    for path in room.folder.glob("spool.db*"):
+        path.unlink()
+    room = enter()
+    room.add(exec_event(7, "bob"))
+    room.step()
+    assert room.messages()[-1]["actor"]["name"] == "bob"
+
+
 def test_a_full_disk_makes_judging_wait_and_loses_nothing(enter, monkeypatch):
     room = enter()
     record = room.state.record

@@ -57,9 +57,16 @@ def test_messages_and_items_are_stored_together_or_not_at_all(state):
 
 
 def test_old_items_are_pruned(state):
-    state.record([Item(f"f-{n}", "finding", "low", f"2026-01-0{n}", b"") for n in range(1, 4)], [])
-    assert state.prune("2026-01-03") == 2
+    state.record([Item(f"f-{n}", "finding", "low", "2026", b"", float(n)) for n in range(1, 4)], [])
+    assert state.prune(3.0) == 2
     assert [item.id for item in state.all_items("finding")] == ["f-3"]
+
+
+def test_a_target_that_is_down_for_long_costs_its_oldest_messages(state):
+    state.record([], [Message("chat", "x", b"%d" % n) for n in range(5)] + [Message("mail", "x", b"")])
+    assert state.trim(2) == {"chat": 3}
+    assert [message.body for message in state.due("chat", 0.0)] == [b"3", b"4"]
+    assert state.trim(2) == {}
 
 
 def test_a_damaged_snapshot_is_named(tmp_path):
