@@ -13,13 +13,22 @@ from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
 from kubewake.rules.predicate import compile_condition, is_empty
 from kubewake.rules.routing import required_atoms
+from kubewake.workbench.example import complete
 from kubewake.workbench.testing import read_cases
 
 TESTS = Path(__file__).parents[2] / "rules"
 GUARDED = {name: compile_condition(guard) for name in FIELDS if (guard := guard_of(name)) is not None}
 
 
+OTHERS = [
+    {"verb": "update", "objectRef": {"resource": "serviceaccounts"}, "requestObject": {"secrets": [{"name": "x"}]}},
+]
+"""Events for fields that no rule names."""
+
+
 def events():
+    for change in OTHERS:
+        yield decode_event(msgspec.json.encode(complete(change)))
     for path in sorted(TESTS.glob("*.yml")):
         for case in read_cases(path):
             documents = case.documents if case.raw else case.documents[:3]
