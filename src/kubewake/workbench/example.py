@@ -53,7 +53,7 @@ def complete(change: Mapping[str, Any], *, number: int = 0, seconds: float = 0.0
         event["responseStatus"] = {**event["responseStatus"], "code": 201}
     annotations = change.get("annotations") or {}
     if code == 403 and "authorization.k8s.io/decision" not in annotations and "annotations" in event:
-        event["annotations"]["authorization.k8s.io/decision"] = "forbid"
+        event["annotations"] = {**event["annotations"], "authorization.k8s.io/decision": "forbid"}
     if code == 401:
         event.setdefault("stage", "ResponseStarted")
         if "stage" not in change:

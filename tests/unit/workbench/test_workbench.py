@@ -91,6 +91,7 @@ def test_example_events_follow_from_what_is_said():
     assert event["responseStatus"]["code"] == 201
     denied = complete({"responseStatus": {"code": 403}})
     assert denied["annotations"]["authorization.k8s.io/decision"] == "forbid"
+    assert complete({})["annotations"]["authorization.k8s.io/decision"] == "allow"
     nobody = complete({"responseStatus": {"code": 401}})
     assert (nobody["stage"], nobody["user"]) == ("ResponseStarted", {})
     assert complete({"requestObject": {}})["level"] == "Request"
