@@ -13,6 +13,9 @@ from kubewake.rules.model import RuleInfo
 
 MAX_TOKENS = 20_000
 """Issued tokens whose use is awaited."""
+BROKER_TOKENS = 10
+"""Tokens after which a service account that has them issued is a broker, whose tokens are weaker evidence."""
+MAX_BROKERS = 5_000
 HORIZON_SECONDS = 14 * 86_400
 """Exact credential links are followed this long."""
 
@@ -22,7 +25,7 @@ MINTED = RuleInfo(
     level="high",
     description="Somebody had a token issued for a service account (TokenRequest), and that very token is now used. "
     "Both events carry the token's id, so the link is exact. Tokens that kubelets fetch for their pods, and those that "
-    "known components fetch for themselves, do not count.",
+    "known components fetch for themselves, do not count; medium where a service account hands out many.",
     attack=Attack(["credential-access", "privilege-escalation"], ["T1528", "T1550.001"], ["MS-TA9016"]),
     falsepositives=(
         "Tokens made with `kubectl create token` for a dashboard, a build system or a test.",
@@ -62,6 +65,7 @@ class Issue(Struct, array_like=True):
 
 class _Saved(Struct):
     tokens: list[tuple[str, Issue]]
+    brokers: list[tuple[str, int]]
 
 
 @detector(MINTED)
@@ -70,12 +74,16 @@ class MintedToken:
 
     def __init__(self) -> None:
         self._tokens: Ledger[str, Issue] = Ledger(MAX_TOKENS)
+        self._brokers: Ledger[str, int] = Ledger(MAX_BROKERS)
+        """Tokens that each service account had issued."""
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
         """Note tokens that are issued; report the use of one that was noted."""
         if stub.issued_credential and stub.subresource == "token" and not is_routine(stub):
             issue = Issue(stub.impersonated or stub.user, stub.namespace, stub.name, evidence_of(stub))
             self._tokens.put(stub.issued_credential, issue)
+            if stub.actor_kind == "serviceaccount":
+                self._brokers.put(issue.minter, (self._brokers.get(issue.minter) or 0) + 1)
         if not stub.credential:
             return
         found = self._tokens.get(stub.credential)
@@ -93,15 +101,18 @@ class MintedToken:
                 "token.namespace": found.namespace,
                 "token.account": found.account,
             },
+            severity="medium" if (self._brokers.get(found.minter) or 0) >= BROKER_TOKENS else None,
         )
 
     def snapshot(self) -> bytes:
         """All state."""
-        return msgspec.msgpack.encode(_Saved(self._tokens.items()))
+        return msgspec.msgpack.encode(_Saved(self._tokens.items(), self._brokers.items()))
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        self._tokens.fill(list(msgspec.msgpack.decode(data, type=_Saved).tokens))
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._tokens.fill(list(saved.tokens))
+        self._brokers.fill(list(saved.brokers))
 
 
 def is_routine(stub: Stub) -> bool:

@@ -147,7 +147,12 @@ class StolenPodToken:
         yield Detection(rule=STOLEN.id, stub=stub, values=_words(stub, holder), severity="medium" if unstable else None)
 
     def _meet(self, stub: Stub, holder: Holder) -> Origin:
-        own = [origin for origin in holder.origins.values() if not origin.foreign]
+        # A pod with two address families has one address of each.
+        own = [
+            origin
+            for address, origin in holder.origins.items()
+            if not origin.foreign and (":" in address) == (":" in stub.source)
+        ]
         foreign = bool(stub.source) and self._is_foreign(stub, sum(origin.requests for origin in own))
         if own and not foreign:
             self._several += len(own) == 1

@@ -8,6 +8,7 @@ from kubewake.detectors import Detection
 from kubewake.detectors.csr_self_approved import CsrSelfApproved
 from kubewake.detectors.fresh_grant import FreshGrant
 from kubewake.detectors.mass_destruction import MassDestruction
+from kubewake.detectors.minted_token import BROKER_TOKENS, MintedToken
 from kubewake.detectors.secret_token import SecretToken
 from kubewake.detectors.stolen_pod_token import KNOWN_PODS, StolenPodToken
 from kubewake.observation import Stub
@@ -98,3 +99,18 @@ def test_addresses_that_do_not_identify_pods_weigh_less() -> None:
     run(detector, *(request(50 + number, "web", "10.1.0.9") for number in range(4)))
     (found,) = run(detector, request(60, "web", "9.9.9.9"))
     assert found.severity == "medium"
+
+
+def test_tokens_of_a_broker_weigh_less() -> None:
+    detector = MintedToken()
+    broker = {"user": "system:serviceaccount:ci:broker", "actor_kind": "serviceaccount", "outcome": "allowed"}
+
+    def minted(number: int) -> tuple[Stub, Stub]:
+        return (
+            stub(number, at(number), verb="create", resource="serviceaccounts", subresource="token", name="web",
+                 issued_credential=f"JTI={number}", **broker),
+            stub(1000 + number, at(number), credential=f"JTI={number}", user="system:serviceaccount:shop:web"),
+        )  # fmt: skip
+
+    found = run(detector, *(item for number in range(1, BROKER_TOKENS + 1) for item in minted(number)))
+    assert [item.severity for item in found] == [None] * (BROKER_TOKENS - 1) + ["medium"]
