@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from kubewake.errors import StoreError
 from kubewake.finding import Incident, stable_id
-from kubewake.incidents.campaign import CONFIRMING_STRENGTH, MAX_HOPS, Campaign, Member
+from kubewake.incidents.campaign import CONFIRMING_STRENGTH, MAX_HOPS, READS, Campaign, Member
 from kubewake.incidents.document import Reach, build_incident
 from kubewake.incidents.weight import SUSPICIOUS_NATS, Piece, precision_of
 from kubewake.lineage import Lineage
 from kubewake.lineage.link import DAY_SECONDS, Link
 from kubewake.lineage.moment import seconds_of
 from kubewake.lineage.reference import EventRef, refer
-from kubewake.lineage.session import Session, session_number
+from kubewake.lineage.session import YOUNG_REQUESTS, Session, session_number
 from kubewake.lineage.state import count_child, is_hub
 from kubewake.observation import Signal, Stub
 from kubewake.rules.model import RuleInfo
@@ -47,7 +47,8 @@ LOUD_NATS = 3.0
 ANCHOR_NATS = 1.5
 """In a session of the house, a story gathers around evidence this strong; weaker counts only near it."""
 MAX_ASIDE = 16
-READS = frozenset({"get", "list", "watch"})
+CARRYING_NATS = 2.0
+"""Below the bar, suspicion flows over an inexact link only out of a visit with at least this much evidence."""
 MOMENT_SECONDS = 0.001
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
@@ -351,7 +352,9 @@ class IncidentBuilder:
             return
         if is_hub(cause) and link.id not in FORWARD_FROM_HUBS:
             return
-        if not above.whole and link.cause_ref is not None and link.cause_ref.request not in upper.events:
+        exact = link.strength >= CONFIRMING_STRENGTH
+        told = link.cause_ref is None or link.cause_ref.request in upper.events
+        if not (above.whole or told or (exact and link.scope == "session")):
             return
         if link.scope == "context":
             upper.add_link(link)
@@ -364,7 +367,6 @@ class IncidentBuilder:
         if not self._carries(upper, link):
             return
         if lower is not None:
-            exact = link.strength >= CONFIRMING_STRENGTH
             if lower.root == effect.number and (
                 exact or (link.scope == "session" and link.strength >= MERGING_STRENGTH)
             ):
@@ -373,7 +375,7 @@ class IncidentBuilder:
         if link.scope == "request":
             self._invite(upper, above, link, effect, now)
             return
-        confirmed = link.strength >= CONFIRMING_STRENGTH and link.scope == "session"
+        confirmed = exact and link.scope == "session"
         member = Member(
             effect.number,
             above.strength * link.strength,
@@ -420,7 +422,7 @@ class IncidentBuilder:
         """Whether suspicion flows over this link: an exact one, or out of a story that stands by itself."""
         if link.strength >= CONFIRMING_STRENGTH:
             return True
-        return bool(upper.opened_time) or self._is_visited(upper)
+        return bool(upper.opened_time) or (self._is_visited(upper) and upper.score >= CARRYING_NATS)
 
     def _merge(self, upper: Campaign, lower: Campaign, link: Link, above: Member) -> None:
         """The lower story turns out to be a branch of the upper; the id that was shown first stays."""
@@ -530,6 +532,13 @@ class IncidentBuilder:
         member = campaign.members[session.number]
         if not member.confirmed:
             return
+        if (
+            member.whole
+            and session.requests > YOUNG_REQUESTS
+            and not campaign.speaks_against(session.number, ANCHOR_NATS)
+        ):
+            member.whole = False
+            campaign.drop_plain(session.number)
         if member.whole:
             if campaign.add_event(ref):
                 campaign.touch(now, ref.last_time)
@@ -603,6 +612,14 @@ class IncidentBuilder:
         changed = [self._incident(self._campaigns[id_]) for id_ in self._changed if id_ in self._campaigns]
         self._changed.clear()
         return changed
+
+    def is_suspected(self, number: int, since: float) -> bool:
+        """Whether a session is in an open incident, or was in one that ended after that time (seconds)."""
+        campaign = self._campaigns.get(self._active.get(number, ""))
+        if campaign is not None and campaign.opened_time:
+            return True
+        session = self._lineage.sessions.get(number)
+        return session is not None and session.told_seconds >= since
 
     def candidates(self) -> list[tuple[str, float]]:
         """Ids and scores of stories below the bar, strongest first: the daily digest."""

@@ -13,6 +13,7 @@ MAX_CONTEXT = 100
 MAX_LINKS = 300
 MAX_PIECES = 400
 MAX_HOPS = 6
+READS = frozenset({"get", "list", "watch"})
 CONFIRMING_STRENGTH = 0.95
 """Links at least this strong carry the story without further evidence; weaker ones need some at the far end."""
 
@@ -118,6 +119,10 @@ class Campaign(Struct, kw_only=True):
             if (piece.session, piece.detector) == (session, detector):
                 piece.nats = min(piece.nats, nats)
 
+    def speaks_against(self, session: int, nats: float) -> bool:
+        """Whether a session has evidence of this weight of its own."""
+        return any(piece.session == session and piece.nats >= nats for piece in self.pieces)
+
     def has_piece(self, piece: Piece) -> bool:
         """Whether the same detector has spoken of the same session already."""
         return any((held.detector, held.session) == (piece.detector, piece.session) for held in self.pieces)
@@ -145,6 +150,17 @@ class Campaign(Struct, kw_only=True):
             request: event for request, event in self.events.items() if seconds_of(event.ref.last_time) >= seconds
         }
         self.findings = {piece.finding: piece.session for piece in self.pieces if piece.finding}
+
+    def drop_plain(self, session: int) -> None:
+        """Take out what only stood there because the whole session did: it is part of the house after all."""
+        kept = {
+            request: event
+            for request, event in self.events.items()
+            if event.ref.session != session or event.titles or event.why or event.ref.verb not in READS
+        }
+        if kept:
+            self.events = kept
+            self.version += 1
 
     def add_link(self, link: Link) -> None:
         """Keep a link for the graph, once for each pair and kind."""

@@ -11,6 +11,7 @@ from kubewake.incidents.builder import BAR_NATS, IncidentBuilder
 from kubewake.incidents.document import Reach
 from kubewake.incidents.signal import rule_signal
 from kubewake.lineage import Coverage, Lineage
+from kubewake.lineage.session import session_number
 from kubewake.observation import Evidence, Signal, Stub
 from kubewake.rules.model import RuleInfo
 
@@ -58,6 +59,10 @@ class Stories:
         self._builder.observe(stub, signals, links)
         for earlier, signal in late:
             self._builder.accuse(earlier, signal)
+
+    def is_suspected(self, user: str, session: tuple[str, str, str], since: float) -> bool:
+        """Whether a session (credential, source, user agent of a user) is, or was since then, in an incident."""
+        return self._builder.is_suspected(session_number(user, *session), since)
 
     def current(self) -> list[Incident]:
         """Every incident, open and closed, oldest first."""

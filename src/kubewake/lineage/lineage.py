@@ -171,8 +171,10 @@ class Lineage:
         return session, True
 
     def _renew(self, session: Session) -> None:
-        """Recognise an older session under a fresh credential, and take over its standing."""
+        """Recognise an older session under a fresh credential, or a workload's program in another of its pods."""
         for other in self.sessions.siblings(session):
+            if session.pod and other.pod not in {"", session.pod} and other.user_agent == session.user_agent != "":
+                session.newcomer = session.newcomer and other.newcomer
             same_place = other.source == session.source and other.user_agent == session.user_agent
             if same_place and other.pod == session.pod and (session.specific or session.pod):
                 session.renewed = True

@@ -33,7 +33,10 @@ NATS = 0.4
     [("secrets", "")],
 )
 class SecretToken:
-    """Latest readers of each secret, and of each namespace's secrets as a list."""
+    """Latest readers of each secret, and of each namespace's secrets as a list.
+
+    One reading yields one thief: the first place where the token turns up afterwards.
+    """
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
@@ -71,11 +74,16 @@ class SecretToken:
         seen = {cause.ref.session for cause in causes}
         for key in (f"{session.namespace}/*", "/*"):
             causes = [*causes, *(cause for cause in self._readers.get(key, now) if cause.ref.session not in seen)]
-        return [
-            self._link(cause, session, now, "session")
-            for cause in causes
-            if cause.ref.session != session.number and (not wanders or cause.ref.source == session.source)
-        ]
+        links = []
+        for cause in causes:
+            if cause.ref.session == session.number or (wanders and cause.ref.source != session.source):
+                continue
+            if cause.uses and cause.subject != session.source:
+                continue
+            cause.uses += 1
+            cause.subject = session.source
+            links.append(self._link(cause, session, now, "session"))
+        return links
 
     @staticmethod
     def _link(cause: Cause, session: Session, now: float, scope: Scope) -> Link:
