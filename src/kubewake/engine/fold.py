@@ -10,6 +10,7 @@ from itertools import chain
 import msgspec
 from msgspec import Struct
 
+from kubewake.baseline import Baseline
 from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
@@ -66,6 +67,7 @@ class ClusterFold:
         self._versions = Versions()
         self._access = Access(None if rbac is None else rbac.copy())
         self.stories = Stories(infos, reach=self._access)
+        self.baseline = Baseline(self.stories.is_suspected)
 
     def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
         """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
@@ -82,7 +84,7 @@ class ClusterFold:
             suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)
             self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
-        self.stories.observe(stub, accusations)
+        self.stories.observe(stub, accusations, self.baseline.observe(stub))
 
     def _accuse(
         self,
@@ -122,6 +124,7 @@ class ClusterFold:
             "rbac": self._access.state.snapshot(),
             "versions": self._versions.snapshot(),
             "stories": self.stories.snapshot(),
+            "baseline": self.baseline.snapshot(),
         }
 
     def restore(self, parts: dict[str, bytes]) -> None:
@@ -131,6 +134,8 @@ class ClusterFold:
         self._access.state.restore(parts["rbac"])
         self._versions.restore(parts["versions"])
         self.stories.restore(parts["stories"])
+        if "baseline" in parts:
+            self.baseline.restore(parts["baseline"])
 
 
 class Fold:

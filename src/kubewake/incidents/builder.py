@@ -50,6 +50,8 @@ MAX_ASIDE = 16
 CARRYING_NATS = 2.0
 """Below the bar, suspicion flows over an inexact link only out of a visit with at least this much evidence."""
 MOMENT_SECONDS = 0.001
+STRONG_TACTICS = 2
+"""… or around strong evidence for this many tactics."""
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
 BLIND_NEARBY_SECONDS = 30.0
@@ -572,7 +574,8 @@ class IncidentBuilder:
         """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""
         if self._is_visited(campaign):
             return True
-        return any(
+        strong = {piece.tactic for piece in campaign.pieces if piece.nats >= ANCHOR_NATS}
+        return len(strong) >= STRONG_TACTICS or any(
             piece.nats >= LOUD_NATS or (piece.kind == "link" and piece.nats >= SUSPICIOUS_NATS)
             for piece in campaign.pieces
         )
