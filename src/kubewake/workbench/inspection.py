@@ -26,6 +26,7 @@ from kubewake.rules.pack import (
     rule_files,
 )
 from kubewake.rules.ruleset import RuleSet, nearest
+from kubewake.workbench.replay import context_of
 
 
 class Explanation(Struct, frozen=True, kw_only=True):
@@ -133,6 +134,7 @@ def explain_event(rule: str, facts: Facts, rule_paths: Sequence[Path] = (), *, w
             f"'{rule}' is a detector in Python that looks at many events; `kubewake rules show {rule}` says what it does"
         )
     rules = load_rules(rule_paths)
+    facts = Facts(facts.event, facts.cluster, context_of(rules))
     known = [*rules.rules, *(item.info.id for item in rules.correlations)]
     if rule not in known:
         raise RuleError(f"rule '{rule}' does not exist{nearest(rule, known)}; see `kubewake rules list`")

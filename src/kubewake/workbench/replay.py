@@ -50,6 +50,11 @@ def link(files: Sequence[CompiledFile], only: Iterable[str] | None = None) -> Ru
     return RuleSet(files, lists=merged(empty, *(file.lists for file in files)), only=only)
 
 
+def context_of(rules: RuleSet) -> Context:
+    """What the rules' own lists tell the facts."""
+    return Context(names={name: frozenset(values) for name, values in rules.lists.items() if values})
+
+
 def replaced(base: Sequence[CompiledFile], changed: Sequence[CompiledFile]) -> list[CompiledFile]:
     """The base without the files whose rules the changed files define anew, and the changed files."""
     ids = _ids(changed)
@@ -85,12 +90,12 @@ def _difference(before: RuleSet, after: RuleSet, log: Log) -> Difference:
     lost: set[Match] = set()
     counts: dict[str, list[int]] = {}
     stubs: tuple[list[Stub], list[Stub]] = ([], [])
-    context = Context()
+    sides = ((before, context_of(before)), (after, context_of(after)))
     for batch in log():
         for event, line in zip(batch.events, batch.lines, strict=True):
-            facts = Facts(event, event.cluster or batch.cluster, context)
             reports: list[set[str]] = []
-            for side, rules in enumerate((before, after)):
+            for side, (rules, context) in enumerate(sides):
+                facts = Facts(event, event.cluster or batch.cluster, context)
                 hits = _hits(rules, facts)
                 if hits and rules.correlations:
                     stubs[side].append(make_stub(event, facts, batch.file, line, hits))

@@ -9,13 +9,13 @@ import yaml
 from msgspec import Struct
 
 from kubewake.errors import InputError
-from kubewake.facts import Context, Facts
+from kubewake.facts import Facts
 from kubewake.redact import redact_value
 from kubewake.rules.pack import load_builtin, load_files
 from kubewake.rules.parse import compile_text
 from kubewake.rules.pattern import escape
 from kubewake.rules.ruleset import RuleSet
-from kubewake.workbench.replay import Log, link
+from kubewake.workbench.replay import Log, context_of, link
 
 FEATURES: tuple[tuple[str, bool], ...] = (
     ("user.username", True),
@@ -149,7 +149,7 @@ def _collect(
 
 
 def _run(rules: RuleSet, log: Log, take: Callable[[Facts, tuple[str, ...]], None]) -> None:
-    context = Context()
+    context = context_of(rules)
     for batch in log():
         for event in batch.events:
             facts = Facts(event, event.cluster or batch.cluster, context)
