@@ -574,11 +574,18 @@ class IncidentBuilder:
         """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""
         if self._is_visited(campaign):
             return True
-        strong = {piece.tactic for piece in campaign.pieces if piece.nats >= ANCHOR_NATS}
+        strong = {
+            piece.tactic for piece in campaign.pieces if piece.nats >= ANCHOR_NATS and self._is_blind(piece.session)
+        }
         return len(strong) >= STRONG_TACTICS or any(
             piece.nats >= LOUD_NATS or (piece.kind == "link" and piece.nats >= SUSPICIOUS_NATS)
             for piece in campaign.pieces
         )
+
+    def _is_blind(self, number: int) -> bool:
+        """Whether neither address nor client of a session is known, so that a stranger's visit cannot be told."""
+        session = self._lineage.sessions.get(number)
+        return session is not None and not session.specific
 
     def _note(self, campaign: Campaign) -> None:
         if campaign.opened_time and campaign.id in self._campaigns:
