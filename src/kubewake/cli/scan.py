@@ -140,6 +140,8 @@ def scan(
         raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
     document = wanted.narrow(document, shown_audience)
     if writer is not None:
+        for notice in document.notices:
+            writer.write(notice)
         writer.summary(document.input, document.summary)
     else:
         style = Style(width=terminal_width(), color=colored(stream), audience=shown_audience)
