@@ -2,8 +2,9 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
+import msgspec
 from msgspec import Struct
 
 from kubewake.engine import Fold, Reader
@@ -12,6 +13,7 @@ from kubewake.finding import Notice, stable_id
 from kubewake.formats import batches
 from kubewake.logs import logger
 from kubewake.metrics import Metrics
+from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.ledger import Ledger
 from kubewake.sinks.change import Tellable
@@ -77,7 +79,7 @@ class Judge:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.progress = Progress()
         self.failed_bodies = 0
-        """Bodies that the engine could not judge, since the start."""
+        """Events or bodies that the engine could not judge, since the start."""
         self._failure_logged_at = 0.0
         self._reader, self._fold = self._engine()
         self._restore()
@@ -202,34 +204,56 @@ class Judge:
         return True
 
     def _judge(self, stored: Stored) -> None:
-        metrics = self._metrics
-        try:
-            observation = self._reader.read(
-                batches(stored.body, file=stored.place, first_line=stored.line or 1, cluster=stored.cluster)
-            )
-            observation.file = stored.file
+        for observation in self._observe(stored, stored.body, stored.line or 1):
+            self._count(stored, observation)
             self._fold.absorb(observation)
+        try:
             found = self._fold.advance(flush=True)
         except Exception as error:  # noqa: BLE001  # one body must not stop the others; it is kept, counted and told
-            reason = f"{type(error).__name__}: {error}"
-            self._tell_of_failure(stored, reason)
-            metrics.dropped.labels("engine_error").inc()
-            self._until_stored(lambda: self._spool.reject(stored, reason))
+            self._reject(stored, error)
             return
         for item in found:
             self._pending[item.id] = item
+        summary = self._fold.input()
+        duplicates, late = summary.duplicates, summary.late
+        self._metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
+        self._metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
+        self._counted = (duplicates, late)
+
+    def _observe(self, stored: Stored, body: bytes, first_line: int) -> Iterator[Observation]:
+        """What `read` makes of the lines; when it fails, of all lines but those that it fails on."""
+        try:
+            observation = self._reader.read(
+                batches(body, file=stored.place, first_line=first_line, cluster=stored.cluster)
+            )
+        except Exception as error:  # noqa: BLE001  # one event must not cost the others; it is kept, counted and told
+            lines = body.split(b"\n")
+            if len(lines) == 1:
+                self._reject(msgspec.structs.replace(stored, body=body, line=first_line), error)
+                return
+            middle = len(lines) // 2
+            yield from self._observe(stored, b"\n".join(lines[:middle]), first_line)
+            yield from self._observe(stored, b"\n".join(lines[middle:]), first_line + middle)
+            return
+        observation.file = stored.file
+        yield observation
+
+    def _count(self, stored: Stored, observation: Observation) -> None:
+        metrics = self._metrics
         metrics.events.labels(stored.source, "judged").inc(observation.events)
+        metrics.events.labels(stored.source, "partial").inc(observation.partial)
         if observation.malformed_total:
             metrics.dropped.labels("malformed").inc(observation.malformed_total)
             for malformed in observation.malformed[:_MALFORMED_LOGGED]:
                 self._log.warning("malformed", file=malformed.file, line=malformed.line, reason=malformed.reason)
         if observation.skipped:
             metrics.dropped.labels("not_an_audit_event").inc(observation.skipped)
-        summary = self._fold.input()
-        duplicates, late = summary.duplicates, summary.late
-        metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
-        metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
-        self._counted = (duplicates, late)
+
+    def _reject(self, stored: Stored, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._tell_of_failure(stored, reason)
+        self._metrics.dropped.labels("engine_error").inc()
+        self._until_stored(lambda: self._spool.reject(stored, reason))
 
     def _tell_of_failure(self, stored: Stored, reason: str) -> None:
         """Log it: in full at first, then once in a while, as the same fault can meet every body."""
@@ -238,7 +262,7 @@ class Judge:
         if self.failed_bodies <= _FAILURES_LOGGED or now - self._failure_logged_at > _FAILURE_LOG_SECONDS:
             self._failure_logged_at = now
             self._log.exception(
-                "a body could not be judged; the spool's table `rejected` keeps it",
+                "an event or body could not be judged; the spool's table `rejected` keeps it",
                 file=stored.file,
                 reason=reason,
                 so_far=self.failed_bodies,

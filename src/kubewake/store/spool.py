@@ -30,7 +30,8 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE TABLE cursors (source TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE TABLE rejected (
-        sequence INTEGER PRIMARY KEY,
+        number INTEGER PRIMARY KEY,
+        sequence INTEGER NOT NULL,
         cluster TEXT NOT NULL,
         file TEXT NOT NULL,
         received REAL NOT NULL,
@@ -197,15 +198,15 @@ class Spool:
         self._queue.put(through)
 
     def reject(self, stored: Stored, reason: str) -> None:
-        """Keep a body that the engine failed on, for study; the newest 100 are kept."""
+        """Keep an event or a body that the engine failed on, for study; the newest 100 are kept."""
         packed = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL).compress(stored.body)
         with translated(self._path), transaction(self._reader) as connection:
             connection.execute(
-                "INSERT OR REPLACE INTO rejected VALUES (?, ?, ?, ?, ?, ?)",
-                (stored.sequence, stored.cluster, stored.file, stored.received, reason, packed),
+                "INSERT INTO rejected (sequence, cluster, file, received, reason, body) VALUES (?, ?, ?, ?, ?, ?)",
+                (stored.sequence, stored.cluster, stored.place, stored.received, reason, packed),
             )
             connection.execute(
-                "DELETE FROM rejected WHERE sequence NOT IN (SELECT sequence FROM rejected ORDER BY sequence DESC LIMIT ?)",
+                "DELETE FROM rejected WHERE number NOT IN (SELECT number FROM rejected ORDER BY number DESC LIMIT ?)",
                 (_REJECTED_KEPT,),
             )
 

@@ -67,7 +67,7 @@ class Room:
         self.told += 1
 
     def add(self, *events):
-        body = json.dumps({"kind": "EventList", "items": list(events)}).encode()
+        body = b"\n".join(json.dumps(event).encode() for event in events)
         self.spool.append("webhook", "prod", body, file="webhook:prod").result(5)
 
     def step(self):
@@ -141,23 +141,42 @@ def test_after_a_crash_nothing_is_told_twice_and_growth_goes_on(enter):
     assert room.value("kubewake_events_dropped_total", reason="duplicate") == 2
 
 
-def test_a_body_that_breaks_the_engine_is_kept_and_the_rest_judged(enter, monkeypatch, capsys):
+def test_an_event_that_breaks_read_is_kept_and_the_rest_judged(enter, monkeypatch):
     room = enter()
     read = Reader.read
 
     def broken(self, batches):
         found = list(batches)
-        if found[0].events[0].user.username == "breaker":
+        if any(event.user and event.user.username == "breaker" for batch in found for event in batch.events):
             raise ZeroDivisionError("boom")
         return read(self, found)
 
     monkeypatch.setattr(Reader, "read", broken)
-    room.add(exec_event(1, "breaker"))
-    room.add(exec_event(2))
+    room.add(exec_event(1), exec_event(2, "bob"), exec_event(3, "breaker"), exec_event(4, "carol"))
     room.step()
-    assert [message["actor"]["name"] for message in room.messages()] == ["alice"]
+    assert {message["actor"]["name"] for message in room.messages()} == {"alice", "bob", "carol"}
+    assert {message["locations"][0]["line"] for message in room.messages()} == {1, 2, 4}
     assert room.value("kubewake_events_dropped_total", reason="engine_error") == 1
     assert room.spool._reader.execute("SELECT reason FROM rejected").fetchall() == [("ZeroDivisionError: boom",)]
+
+
+def test_a_body_that_breaks_fold_does_not_stop_the_next(enter, monkeypatch):
+    room = enter()
+    advance = room.judge._fold.advance
+    failures = [ZeroDivisionError("boom")]
+
+    def broken(*, flush):
+        found = advance(flush=flush)
+        if failures:
+            raise failures.pop()
+        return found
+
+    monkeypatch.setattr(room.judge._fold, "advance", broken)
+    room.add(exec_event(1))
+    room.add(exec_event(2, "bob"))
+    room.step()
+    assert [message["actor"]["name"] for message in room.messages()] == ["bob"]
+    assert room.judge.failed_bodies == 1
 
 
 def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):

@@ -111,8 +111,10 @@ def test_refused_after_close(tmp_path):
 
 def test_engine_failures_are_kept(spool):
     spool.append("webhook", "c", BODY).result(5)
-    spool.reject(spool.read(0)[0], "it broke")
-    assert spool._reader.execute("SELECT reason FROM rejected").fetchall() == [("it broke",)]
+    for number in range(105):
+        spool.reject(spool.read(0)[0], f"it broke {number}")
+    kept = spool._reader.execute("SELECT sequence, file, reason FROM rejected ORDER BY number").fetchall()
+    assert (len(kept), kept[-1]) == (100, (1, "#1", "it broke 104"))
 
 
 @pytest.mark.parametrize(
