@@ -18,8 +18,9 @@ from kubewake.baseline.explanation import detail_of, sentence_of
 from kubewake.baseline.identity import COMMON_GROUPS, CONTEXTS_MAX, Context, Identity, role_of
 from kubewake.baseline.population import Population
 from kubewake.baseline.probation import LEAST_SECONDS, Novelty, due_after
-from kubewake.baseline.surprise import Ask, ask, nats_of
-from kubewake.baseline.traits import WHAT, WHO, Portrait, portray
+from kubewake.baseline.surprise import Ask, ask_all, nats_of
+from kubewake.baseline.template import NAMED
+from kubewake.baseline.traits import LADEN, WHAT, WHO, Portrait, payload_of, portray
 from kubewake.baseline.volume import SPAN_CHARACTERS, Volume
 from kubewake.finding import Notice, stable_id
 from kubewake.observation import Signal, Stub
@@ -32,13 +33,13 @@ CONTEXTS_TOTAL_MAX = 100_000
 IDENTITIES_MAX = 20_000
 FAMILIAR_MAX = 200_000
 """Behaviours of today that are known by their number; only speed is lost when it starts anew."""
+SEEN_MAX = 50_000
 VOLUME_THREAT = 0.6
 """Different objects are counted for actions that weigh at least this much."""
 ORIGIN_THREAT = 0.8
 """Weight of an identity in a strange place or program, whatever it does there."""
 TELLING_NATS = 0.3
 """Less is not worth a statement."""
-REPEAT_SECONDS = 600.0
 SILENT_KINDS = frozenset({"control-plane", "cloud", ""})
 NONE: tuple[Signal, ...] = ()
 Suspect = Callable[[str, tuple[str, str, str], float], bool]
@@ -65,17 +66,35 @@ class Baseline:
         self._probation = running.probation
         self._population = Population(archive.identities.values())
         self._familiar: dict[int, dict[int, int]] = {}
+        self._seen: dict[tuple[str, ...], tuple[Identity, Portrait]] = {}
         self._keys = sum(len(identity.keys) for identity in archive.identities.values())
         self._contexts = sum(len(identity.contexts) for identity in archive.identities.values())
         self._wake = ""
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
         """What is unusual about the next stub; nothing for known behaviours."""
-        today = self._familiar.get(stub.behaviour) if stub.behaviour else None
-        if today is not None and stub.time < self._wake:
-            today[self._running.day] += stub.count
-            return NONE
+        if stub.time < self._wake:
+            if stub.behaviour:
+                today = self._familiar.get(stub.behaviour)
+                if today is not None:
+                    today[self._running.day] += stub.count
+                    return NONE
+            held = self._seen.get(look_of(stub))
+            if held is not None:
+                return self._glance(stub, *held)
         return self._observe(stub)
+
+    def _glance(self, stub: Stub, identity: Identity, portrait: Portrait) -> tuple[Signal, ...]:
+        """The quick way for what looks like something seen today."""
+        if portrait.key not in identity.keys:
+            pending = self._probation.pending.get(portrait.key)
+            if pending is None or not pending.is_settled(stub):
+                return self._observe(stub)
+        found: list[Signal] = []
+        if portrait.threat >= VOLUME_THREAT:
+            self._weigh_volume(stub, portrait, found)
+        identity.requests[portrait.action_class][self._running.day] += stub.count
+        return tuple(found)
 
     def _observe(self, stub: Stub) -> tuple[Signal, ...]:
         now = microseconds(stub.time) / 1e6
@@ -103,6 +122,10 @@ class Baseline:
             if len(self._familiar) >= FAMILIAR_MAX:
                 self._familiar.clear()
             self._familiar[stub.behaviour] = tally
+        elif not portrait.young:
+            if len(self._seen) >= SEEN_MAX:
+                self._seen.clear()
+            self._seen[look_of(stub)] = (identity, portrait)
         return signals
 
     def _see_birth(self, stub: Stub, now: float) -> None:
@@ -133,6 +156,8 @@ class Baseline:
         self._contexts -= len(victim.contexts)
         del self._identities[victim.user]
         self._archive.identities_evicted += 1
+        self._familiar.clear()
+        self._seen.clear()
 
     def _judge(self, stub: Stub, identity: Identity, portrait: Portrait, now: float) -> tuple[Signal, ...]:
         day = self._running.day
@@ -152,9 +177,10 @@ class Baseline:
             self._strata_of(identity, portrait, WHAT).add(day, 0.0)
             return tuple(found)
         quiet = bool(stub.values.get("actor.in_profile")) or stub.stage == "ResponseStarted"
-        if pending is not None and (quiet or (not pending.told and pending.what >= 0)):
-            return tuple(found)
-        asks = [(trait.statement, ask(trait, identity, self._population)) for trait in portrait.traits]
+        if pending is not None:
+            if quiet or pending.is_settled(stub):
+                return tuple(found)
+            pending.settle(stub)
         session = (stub.credential, stub.source, stub.user_agent)
         novelty = pending or Novelty(
             portrait.key,
@@ -169,23 +195,27 @@ class Baseline:
             session,
         )
         if pending is None:
+            novelty.settle(stub)
             self._flow(identity.kind, stub, novel=True)
             if portrait.key not in self._probation.refused:
                 self._probation.put(novelty)
             if self._probation.next_due() == novelty.due_seconds:
                 self._set_wake()
-        established = bool(identity.keys)
+        if quiet or not identity.keys:
+            return tuple(found)
+        asks = ask_all(portrait.traits, identity, self._population)
         for statement in (WHAT, WHO):
-            chosen = [item for said, item in asks if said == statement]
+            chosen = [
+                item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement
+            ]
             score = sum(nats_of(item) for item in chosen)
-            if established and pending is None:
+            if pending is None:
                 if statement == WHAT:
                     novelty.what = score
                 else:
                     novelty.who = score
-            if established and score > 0 and not quiet:
+            if score > 0:
                 self._state(statement, portrait, identity, chosen, score, found)
-        novelty.told = novelty.told or bool(found)
         return tuple(found)
 
     def _state(
@@ -312,6 +342,7 @@ class Baseline:
                 self._forget_old(day)
             running.day = day
             self._familiar.clear()
+            self._seen.clear()
         self._set_wake()
 
     def _set_wake(self) -> None:
@@ -435,6 +466,26 @@ class Baseline:
         self._take(*unpack(data))
 
 
+def look_of(stub: Stub) -> tuple[str, ...]:
+    """All that a portrait depends on, apart from whether somebody or something is newborn."""
+    resource = stub.resource
+    return (
+        stub.user,
+        stub.verb,
+        resource or stub.uri,
+        stub.subresource,
+        stub.namespace,
+        stub.client,
+        stub.source,
+        stub.outcome,
+        stub.name if resource in NAMED else "",
+        stub.impersonated,
+        payload_of(stub) if resource in LADEN and stub.values else "",
+        stub.time[11:13] if stub.actor_kind == "human" else "",
+        stub.stage,
+    )
+
+
 def _stratum(kind: str, action_class: str, statement: str) -> str:
     return f"{kind} {action_class} {statement}"
 
@@ -446,4 +497,4 @@ def measure(baseline: Baseline, stub: Stub) -> float:
     if identity is None:
         return 0.0
     portrait = portray(stub, baseline.archive.births, now)
-    return sum(nats_of(ask(trait, identity, baseline.population)) for trait in portrait.traits)
+    return sum(map(nats_of, ask_all(portrait.traits, identity, baseline.population)))

@@ -9,6 +9,8 @@ from msgspec import Struct
 
 from kubewake.baseline.days import DAY_SECONDS
 from kubewake.baseline.traits import Trait
+from kubewake.baseline.volume import SPAN_CHARACTERS
+from kubewake.observation import Stub
 
 LEAST_SECONDS = 60.0
 """In the first minutes of a log there is little to compare with; what comes then is what the cluster is like."""
@@ -36,8 +38,16 @@ class Novelty(Struct, array_like=True):
     """Credential, source and user agent that showed it first."""
     what: float = -1.0
     who: float = -1.0
-    told: bool = False
-    """Whether it has been evidence."""
+    settled: str = ""
+    """The ten minutes and the credential in which it was last weighed: repeats in them say nothing new."""
+
+    def settle(self, stub: Stub) -> None:
+        """Note that it was weighed."""
+        self.settled = f"{stub.time[:SPAN_CHARACTERS]} {stub.credential}"
+
+    def is_settled(self, stub: Stub) -> bool:
+        """Whether it was weighed just now, for the same credential."""
+        return self.settled == f"{stub.time[:SPAN_CHARACTERS]} {stub.credential}"
 
 
 def due_after(first: float, begun: float) -> float:

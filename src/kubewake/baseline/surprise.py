@@ -7,6 +7,7 @@ identity is known for surprises by nothing.
 """
 
 import math
+from collections.abc import Iterable
 
 from msgspec import Struct
 
@@ -42,13 +43,26 @@ class Ask(Struct, frozen=True, array_like=True):
     levels: tuple[Level, ...]
 
 
-def ask(trait: Trait, identity: Identity, population: Population) -> Ask:
-    """Look up the counts for a trait."""
+def ask_all(traits: Iterable[Trait], identity: Identity, population: Population) -> list[Ask]:
+    """Look up the counts for all traits of a request."""
+    groups = population.levels(identity)
+    requests = {"": identity.requests_in()}
+    return [ask(trait, identity, population, groups, requests) for trait in traits]
+
+
+def ask(
+    trait: Trait, identity: Identity, population: Population, groups: tuple[str, ...], requests: dict[str, int]
+) -> Ask:
+    """Look up the counts for a trait; `requests` holds the identity's by class, and is filled in."""
     held = identity.contexts.get(trait.context)
-    action_class = trait.context.rpartition(" ")[2] if trait.facet in ("scope", "outcome") else ""
     known = held.values.get(trait.value, 0) if held is not None else 0
+    if held is not None and known:
+        return Ask(trait.facet, trait.context, trait.value, 0.0, 0, held.distinct, days.count(known), ())
+    action_class = trait.context.rpartition(" ")[2] if trait.facet in ("scope", "outcome") else ""
+    if action_class not in requests:
+        requests[action_class] = identity.requests_in(action_class)
     levels = []
-    for group in population.levels(identity):
+    for group in groups:
         usage = population.usage(group, trait.context)
         if usage is not None:
             levels.append(
@@ -68,9 +82,9 @@ def ask(trait: Trait, identity: Identity, population: Population) -> Ask:
         trait.context,
         trait.value,
         weight,
-        identity.requests_in(action_class) if held is not None else 0,
+        requests[action_class] if held is not None else 0,
         held.distinct if held is not None else 0,
-        days.count(known),
+        0,
         tuple(levels),
     )
 

@@ -11,6 +11,8 @@ from kubewake.detectors.novelty_table import registry_of
 from kubewake.observation import Stub
 
 GRANTS = ("wildcard", "secrets_read", "escalation", "exec", "node_proxy", "token_create", "workload_write", "rbac_write")
+LADEN = WORKLOADS | {"roles", "clusterroles", "rolebindings", "clusterrolebindings"}
+"""Kinds of objects whose bodies count."""
 MAX_VALUE = 160
 """Characters of a trait's value that count."""
 HOUR_BLOCK = 3
@@ -86,7 +88,7 @@ def portray(stub: Stub, births: Births, now: float) -> Portrait:
         stub.verb, stub.resource, stub.subresource, namespace, bool(stub.impersonated), stub.outcome
     )
     who = NEW if births.is_young(f"user {stub.user}", now) else stub.user
-    words = (who, action, scope, name, stub.client, origin, stub.outcome, payload, stub.impersonated)
+    words = (who, action, scope, name, stub.client, origin, stub.outcome, payload, template_of(stub.impersonated))
     traits = [
         Trait("action", "action", action, WHAT),
         Trait("scope", f"scope {kind}", scope, WHAT),
@@ -99,7 +101,7 @@ def portray(stub: Stub, births: Births, now: float) -> Portrait:
     if payload:
         traits.append(Trait("payload", f"payload {stub.resource}", payload, WHAT))
     if stub.impersonated:
-        traits.append(Trait("identity acted for", "impersonated", stub.impersonated[:MAX_VALUE], WHAT))
+        traits.append(Trait("identity acted for", "impersonated", template_of(stub.impersonated), WHAT))
     if stub.client:
         traits.append(Trait("program", "client", stub.client, WHO))
     if origin:
