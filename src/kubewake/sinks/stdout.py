@@ -23,6 +23,8 @@ _STYLES = {
     "notice": "blue",
 }
 _WIDTH_COLUMNS = 100
+_ID_SHOWN = 8
+"""Characters of an incident's id that tell it from the others on a screen."""
 
 
 class Stdout:
@@ -71,13 +73,13 @@ def _print(said: Words, out: IO[str]) -> None:
         from rich.text import Text  # noqa: PLC0415
 
         console = Console(file=out, highlight=False)
-        label = f" {said.severity.upper()} "
         if said.part_of:
-            line_ = Text.assemble("  + ", (label.strip(), _STYLES[said.severity]), f" {said.head}")
-            console.print(line_.append(f"  {_time(said)}; part of {said.part_of}", style="dim"))
+            label = (said.severity.upper(), _STYLES[said.severity])
+            mark = said.part_of[: len("incident-") + _ID_SHOWN]
+            console.print(Text.assemble("  + ", label, f" {said.head} ", (f"{said.time[11:19]}, {mark}", "dim")))
             return
         console.print()
-        console.print(Text.assemble((label, _STYLES[said.severity]), " ", (said.head, "bold")))
+        console.print(Text.assemble((f" {said.severity.upper()} ", _STYLES[said.severity]), " ", (said.head, "bold")))
         console.print(Padding(Text(said.story), (0, 0, 0, 2)))
         for step in said.steps:
             console.print(Padding(Text(f"→ {step}", style="green"), (0, 0, 0, 2)))
