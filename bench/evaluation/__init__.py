@@ -1,0 +1,1 @@
+"""How well kubewake detects attacks, measured on labelled recordings: `python -m bench.evaluation --recordings DIR`."""

@@ -1,0 +1,41 @@
+"""Keeps what was computed, by the version of the code that computed it."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+import kubewake
+
+T = TypeVar("T")
+KEPT_SUFFIXES = frozenset({".py", ".yml", ".json", ".csv", ".txt"})
+
+
+def code_version(folder: Path = Path(kubewake.__file__).parent) -> str:
+    """Hash of everything that decides, rules included."""
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.suffix in KEPT_SUFFIXES and path.is_file():
+            digest.update(path.relative_to(folder).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+class Shelf:
+    """Results in a folder, one file each."""
+
+    def __init__(self, folder: Path, version: str) -> None:
+        self.folder = folder / version
+        self.version = version
+
+    def get(self, name: str, kind: type[T], make: Callable[[], T]) -> T:
+        """What was kept under that name, or what `make` makes now."""
+        path = self.folder / f"{name}.json"
+        if path.exists():
+            return msgspec.json.decode(path.read_bytes(), type=kind)
+        made = make()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(msgspec.json.encode(made))
+        return made
