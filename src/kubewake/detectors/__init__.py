@@ -43,6 +43,8 @@ class Detector(Protocol):
     """Resources (plural, "" for non-resource requests) whose stubs it wants; None for all."""
     fleet: ClassVar[bool]
     """True for a detector that compares clusters: one instance then sees the stubs of all of them."""
+    counts: ClassVar[bool]
+    """True for a detector that measures rates: it also gets the repeats of ordinary behaviours."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
@@ -84,16 +86,23 @@ D = TypeVar("D", bound=type[Any])
 _DETECTORS: dict[str, type[Any]] = {}
 
 
-def detector(*infos: RuleInfo, resources: Iterable[str] | None = None, version: int = 1) -> Callable[[D], D]:
+def detector(
+    *infos: RuleInfo,
+    resources: Iterable[str] | None = None,
+    version: int = 1,
+    counts: bool = False,
+) -> Callable[[D], D]:
     """Register a detector class and what it can say.
 
-    `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`.
+    `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
+    `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour.
     """
 
     def register(cls: D) -> D:
         cls.infos = infos
         cls.resources = None if resources is None else frozenset(resources)
         cls.version = version
+        cls.counts = counts
         cls.fleet = getattr(cls, "fleet", False)
         for info in infos:
             owner = _DETECTORS.setdefault(info.id, cls)
@@ -145,6 +154,7 @@ class DetectorSet:
             if rules is not None and isinstance(item, Briefed):
                 item.brief(rules)
         self._general = tuple(item for item in self._detectors.values() if item.resources is None)
+        self._counting = tuple(item for item in self._general if item.counts)
         self._by_resource: dict[str, tuple[Detector, ...]] = {}
 
     @property
@@ -165,6 +175,11 @@ class DetectorSet:
             elif len(self._by_resource) < RESOURCES_MAX:
                 self._by_resource[resource] = wanted
         for item in wanted:
+            yield from item.observe(stub)
+
+    def count(self, stub: Stub) -> Iterator[Detection]:
+        """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
+        for item in self._counting:
             yield from item.observe(stub)
 
     def snapshot(self) -> bytes:

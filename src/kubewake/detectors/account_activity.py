@@ -51,7 +51,7 @@ class _Saved(Struct, array_like=True):
     ranked: set[str]
 
 
-@detector(ACTIVE)
+@detector(ACTIVE, counts=True)
 class AccountActivity:
     """Counts the requests of each service account by day."""
 

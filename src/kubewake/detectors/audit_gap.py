@@ -84,7 +84,7 @@ class _Saved(Struct):
     downgrades: list[float]
 
 
-@detector(GAP)
+@detector(GAP, counts=True)
 class AuditGap:
     """Keeps the rhythm and the detail of the stream."""
 

@@ -88,7 +88,7 @@ class Activity(Struct, array_like=True):
     errors: Pace
 
 
-@detector(RATE)
+@detector(RATE, counts=True)
 class RequestRate:
     """Keeps the pace of every identity."""
 

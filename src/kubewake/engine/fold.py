@@ -16,6 +16,7 @@ from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
+from kubewake.engine.settled import Settled
 from kubewake.engine.versions import Versions
 from kubewake.errors import StoreError
 from kubewake.finding import (
@@ -64,6 +65,7 @@ class ClusterFold:
         self._infos = infos
         self._correlator = rules.new_correlator()
         self._detectors = DetectorSet(cluster_detectors(detectors), infos)
+        self._settled = Settled()
         self._versions = Versions()
         self._access = Access(None if rbac is None else rbac.copy())
         self.stories = Stories(infos, reach=self._access)
@@ -80,7 +82,11 @@ class ClusterFold:
             for match in self._correlator.observe(stub):
                 hit = Hit(match.rule, match.suppressed_by, match.values)
                 self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
-        for detection in chain(self._detectors.observe(stub), fleet.observe(stub)):
+        if self._settled.is_repeat(stub):
+            detections = self._detectors.count(stub)
+        else:
+            detections = chain(self._detectors.observe(stub), fleet.observe(stub))
+        for detection in detections:
             suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)
             self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
@@ -122,6 +128,7 @@ class ClusterFold:
             "correlations": self._correlator.snapshot(),
             "detectors": self._detectors.snapshot(),
             "rbac": self._access.state.snapshot(),
+            "settled": self._settled.snapshot(),
             "versions": self._versions.snapshot(),
             "stories": self.stories.snapshot(),
             "baseline": self.baseline.snapshot(),
@@ -132,6 +139,7 @@ class ClusterFold:
         self._correlator.restore(parts["correlations"])
         self._detectors.restore(parts["detectors"])
         self._access.state.restore(parts["rbac"])
+        self._settled.restore(parts["settled"])
         self._versions.restore(parts["versions"])
         self.stories.restore(parts["stories"])
         if "baseline" in parts:

@@ -1,0 +1,42 @@
+"""Ordinary behaviours that nobody need look at again this hour.
+
+A behaviour that passed once without any rule's interest says nothing new by being repeated: its repeats are counted,
+learnt from and kept for stories, but most detectors see it once an hour.
+"""
+
+import msgspec
+
+from kubewake.observation import Stub
+
+HOUR_CHARACTERS = 13
+"""Length of `2026-11-23T07`."""
+
+MAX_SETTLED = 200_000
+"""Behaviours remembered; when full, all are forgotten and pass once more, which costs time and no detection."""
+
+
+class Settled:
+    """The hour in which each ordinary behaviour was last passed on."""
+
+    def __init__(self) -> None:
+        self._hours: dict[int, str] = {}
+
+    def is_repeat(self, stub: Stub) -> bool:
+        """Whether the stub repeats what has passed in the same hour; remembers it otherwise."""
+        if not stub.behaviour or stub.hits:
+            return False
+        hour = stub.time[:HOUR_CHARACTERS]
+        if self._hours.get(stub.behaviour) == hour:
+            return True
+        if len(self._hours) >= MAX_SETTLED:
+            self._hours.clear()
+        self._hours[stub.behaviour] = hour
+        return False
+
+    def snapshot(self) -> bytes:
+        """All behaviours with their hours."""
+        return msgspec.msgpack.encode(self._hours)
+
+    def restore(self, data: bytes) -> None:
+        """Go on from a snapshot."""
+        self._hours = msgspec.msgpack.decode(data, type=dict[int, str])
