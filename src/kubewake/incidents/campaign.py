@@ -131,9 +131,12 @@ class Campaign(Struct, kw_only=True):
         """Take in evidence; a repeat of a rule by the same session never adds."""
         for index, held in enumerate(self.pieces):
             if (held.detector, held.tactic, held.session) == (piece.detector, piece.tactic, piece.session):
+                tried = held.tried + 1
                 if piece.nats > held.nats:
+                    piece.tried = tried
                     self.pieces[index] = piece
                     return True
+                held.tried = tried
                 return False
         if len(self.pieces) >= MAX_PIECES:
             weakest = min(range(len(self.pieces)), key=lambda i: (self.pieces[i].nats, -i))

@@ -7,9 +7,10 @@ from msgspec import Struct
 
 from kubewake.errors import StoreError
 from kubewake.finding import Incident
-from kubewake.incidents.builder import BAR_NATS, IncidentBuilder
+from kubewake.incidents.builder import IncidentBuilder
 from kubewake.incidents.document import Reach
 from kubewake.incidents.signal import rule_signal
+from kubewake.incidents.threshold import BAR_NATS
 from kubewake.lineage import Coverage, Lineage
 from kubewake.lineage.session import session_number
 from kubewake.observation import Evidence, Signal, Stub

@@ -51,6 +51,8 @@ class Piece(Struct, array_like=True):
     key: int
     finding: str = ""
     always: bool = False
+    tried: int = 1
+    """For surprises: how many of its kind the session has shown, this one being the strongest."""
 
 
 def precision_of(rule: str, *, specific: bool) -> float:
@@ -88,7 +90,7 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
     parts = []
     first: list[tuple[float, int, str]] = []
     for tactic, held in sorted(by_tactic.items(), key=lambda item: (_RANK.get(item[0], len(_RANK)), item[0])):
-        tried = sum(1 for piece in held if piece.kind == "surprise")
+        tried = sum(piece.tried for piece in held if piece.kind == "surprise")
         correction = math.log(min(max(tried, 1), MAX_TRIED))
         best, best_nats = None, 0.0
         for piece in sorted(held, key=lambda piece: (piece.seconds, piece.detector, piece.session)):

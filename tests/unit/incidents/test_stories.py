@@ -201,7 +201,7 @@ def test_surprises_join_on_the_same_scale(teller, make):
 
 
 def test_campaigns_are_bounded(new_teller, monkeypatch):
-    monkeypatch.setattr("kubewake.incidents.builder.MAX_CAMPAIGNS", 10)
+    monkeypatch.setattr("kubewake.incidents.book.MAX_CAMPAIGNS", 10)
     teller = new_teller()
     teller.say(0, "t-admin", user="first")
     for number in range(50):

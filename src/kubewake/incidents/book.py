@@ -1,0 +1,205 @@
+"""All campaigns of a cluster: which session belongs to which, how long a story waits, and when it stands."""
+
+from kubewake.finding import stable_id
+from kubewake.incidents.campaign import READS, Campaign, Member
+from kubewake.incidents.threshold import (
+    ANCHOR_NATS,
+    BLIND_IDLE_SECONDS,
+    BLIND_NEARBY_SECONDS,
+    CANDIDATE_IDLE_SECONDS,
+    ESTABLISHED_IDLE_SECONDS,
+    INCIDENT_IDLE_SECONDS,
+    LOUD_NATS,
+    MAX_CAMPAIGNS,
+    MOMENT_SECONDS,
+    NEARBY_SECONDS,
+    PACE_FACTOR,
+    STRONG_TACTICS,
+)
+from kubewake.incidents.weight import SUSPICIOUS_NATS
+from kubewake.lineage.moment import seconds_of
+from kubewake.lineage.reference import EventRef
+from kubewake.lineage.session import YOUNG_REQUESTS, Session, Sessions
+
+NEARBY_TEXT = "new for this identity at that time; whether the intruder or the owner did it cannot be told"
+
+
+def is_telling(ref: EventRef) -> bool:
+    """Whether a request beside the story is worth showing: new for its identity, and no plain read."""
+    return ref.notable and not ref.routine and ref.verb not in READS
+
+
+def is_visited(campaign: Campaign) -> bool:
+    """Whether a member is a stranger's visit as a whole, rather than a house session with odd moments."""
+    return any(member.whole for member in campaign.members.values())
+
+
+def is_near(campaign: Campaign, session: Session, at: float) -> bool:
+    """Whether a moment (seconds) is close to the story's last strong evidence."""
+    near = NEARBY_SECONDS if session.specific else BLIND_NEARBY_SECONDS
+    return campaign.members[session.number].whole or abs(at - campaign.anchor_seconds) <= near
+
+
+def patience_of(campaign: Campaign, session: Session) -> float:
+    """How long, in seconds, a story waits for this session's next step."""
+    if not campaign.opened_time:
+        return CANDIDATE_IDLE_SECONDS
+    member = campaign.members.get(session.number)
+    if session.specific and member is not None and member.whole:
+        return INCIDENT_IDLE_SECONDS
+    least = ESTABLISHED_IDLE_SECONDS if session.specific else BLIND_IDLE_SECONDS
+    return min(max(least, PACE_FACTOR * campaign.longest_gap), INCIDENT_IDLE_SECONDS)
+
+
+class CampaignBook:
+    """Campaigns by id, and the campaign that each suspicious session belongs to now."""
+
+    def __init__(self, sessions: Sessions, bar: float) -> None:
+        self._sessions = sessions
+        self.bar = bar
+        self.campaigns: dict[str, Campaign] = {}
+        self.active: dict[int, str] = {}
+        self.changed: dict[str, None] = {}
+        self.merged: dict[str, str] = {}
+        """Ids of incidents that turned out to be part of another, with that one's id."""
+        self.evicted = 0
+
+    def add(self, session: Session, ref: EventRef, cluster: str, now: float) -> Campaign:
+        """A new campaign, rooted in this session."""
+        if len(self.campaigns) >= MAX_CAMPAIGNS:
+            self._forget()
+        campaign = Campaign(
+            id=stable_id("incident", cluster, session.number, ref.request),
+            cluster=cluster,
+            root=session.number,
+            created_seconds=now,
+            last_seconds=now,
+            last_time=ref.last_time,
+        )
+        self.campaigns[campaign.id] = campaign
+        self.enrol(campaign, Member(session.number, 1.0, 0, 0, "", session.is_visit(now), True))
+        return campaign
+
+    def enrol(self, campaign: Campaign, member: Member) -> None:
+        """Make a session a member, and the campaign the one that it belongs to."""
+        campaign.members[member.session] = member
+        self.active[member.session] = campaign.id
+        self._sessions.held.add(member.session)
+        campaign.version += 1
+
+    def of(self, session: Session, now: float) -> Campaign | None:
+        """The campaign that the session belongs to at this time; a story that has gone quiet lets it go."""
+        campaign = self.campaigns.get(self.active.get(session.number, ""))
+        if campaign is None:
+            return None
+        idle = now - campaign.last_seconds
+        if idle <= BLIND_IDLE_SECONDS or idle <= patience_of(campaign, session):
+            return campaign
+        del self.active[session.number]
+        self._sessions.held.discard(session.number)
+        if campaign.opened_time:
+            session.told_seconds = max(session.told_seconds, campaign.last_seconds + MOMENT_SECONDS)
+        if not any(self.active.get(number) == campaign.id for number in campaign.members):
+            campaign.closed = True
+            campaign.version += 1
+            if campaign.opened_time:
+                self.note(campaign)
+            else:
+                del self.campaigns[campaign.id]
+        return None
+
+    def absorb(self, upper: Campaign, lower: Campaign) -> None:
+        """Strike out the lower campaign for the upper; the id that was shown first stays."""
+        del self.campaigns[lower.id]
+        self.changed.pop(lower.id, None)
+        if lower.opened_time and (not upper.opened_time or lower.opened_time < upper.opened_time):
+            keep, drop = lower.id, upper.id
+            del self.campaigns[drop]
+            self.changed.pop(drop, None)
+            if upper.opened_time:
+                self.merged[drop] = keep
+            upper.id, upper.opened_time = keep, lower.opened_time
+            self.campaigns[keep] = upper
+            for number in upper.members:
+                if self.active.get(number) in {keep, drop}:
+                    self.active[number] = keep
+        elif lower.opened_time:
+            self.merged[lower.id] = upper.id
+
+    def include(self, campaign: Campaign, session: Session, ref: EventRef, now: float) -> None:
+        """Take an ordinary request of a member into the story where the session is the intruder's; else beside it."""
+        member = campaign.members[session.number]
+        if not member.confirmed:
+            return
+        if (
+            member.whole
+            and session.requests > YOUNG_REQUESTS
+            and not campaign.speaks_against(session.number, ANCHOR_NATS)
+        ):
+            member.whole = False
+            campaign.drop_plain(session.number)
+        if member.whole:
+            if campaign.add_event(ref):
+                campaign.touch(now, ref.last_time)
+                self.note(campaign)
+        elif is_telling(ref) and is_near(campaign, session, now):
+            campaign.add_context(ref, NEARBY_TEXT, "")
+            self.note(campaign)
+
+    def look_back(self, campaign: Campaign, session: Session) -> None:
+        """Recover what was ordinary when it passed."""
+        member = campaign.members[session.number]
+        if not member.confirmed:
+            return
+        for ref in session.recent:
+            if member.whole:
+                if seconds_of(ref.last_time) >= max(session.burst_seconds, session.told_seconds):
+                    campaign.add_event(ref)
+            elif is_telling(ref) and is_near(campaign, session, seconds_of(ref.time)):
+                campaign.add_context(ref, NEARBY_TEXT, "")
+
+    def weigh(self, campaign: Campaign) -> bool:
+        """Weigh the evidence anew; True where that opens the incident."""
+        campaign.rescore()
+        opens = not campaign.opened_time and (
+            campaign.always or (campaign.score >= self.bar and self._stands(campaign))
+        )
+        if opens:
+            campaign.opened_time = campaign.last_time
+        self.note(campaign)
+        return opens
+
+    def _stands(self, campaign: Campaign) -> bool:
+        """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""
+        if is_visited(campaign):
+            return True
+        strong = {
+            piece.tactic for piece in campaign.pieces if piece.nats >= ANCHOR_NATS and self._is_blind(piece.session)
+        }
+        return len(strong) >= STRONG_TACTICS or any(
+            piece.nats >= LOUD_NATS or (piece.kind == "link" and piece.nats >= SUSPICIOUS_NATS)
+            for piece in campaign.pieces
+        )
+
+    def _is_blind(self, number: int) -> bool:
+        """Whether neither address nor client of a session is known, so that a stranger's visit cannot be told."""
+        session = self._sessions.get(number)
+        return session is not None and not session.specific
+
+    def note(self, campaign: Campaign) -> None:
+        """Remember that an incident has changed."""
+        if campaign.opened_time and campaign.id in self.campaigns:
+            self.changed[campaign.id] = None
+
+    def _forget(self) -> None:
+        """Make room: the idlest candidate goes first, then the idlest closed incident."""
+        victim = min(
+            self.campaigns.values(),
+            key=lambda item: (bool(item.opened_time), not item.closed, item.last_seconds, item.id),
+        )
+        for number in victim.members:
+            if self.active.get(number) == victim.id:
+                del self.active[number]
+                self._sessions.held.discard(number)
+        del self.campaigns[victim.id]
+        self.evicted += 1
