@@ -62,7 +62,7 @@ DESTRUCTION = RuleInfo(
     description="One identity deletes, within ten minutes, so much that data or whole applications are lost. Backups, "
     "snapshots, volumes and namespaces weigh most, collections thrice, pods nothing; scaling workloads to zero counts, "
     "and alone makes a finding of level high. Removing a few applications is below the bar.",
-    attack=Attack(["impact"], ["T1485", "T1490", "T1489"], ["MS-TA9039"]),
+    attack=Attack(["impact"], ["T1485", "T1490", "T1489"], ["MS-TA9038"]),
     falsepositives=("Tearing down an environment on purpose.", "A script that switches test clusters off at night."),
     references=("https://attack.mitre.org/techniques/T1485/", "https://attack.mitre.org/techniques/T1490/"),
     covers=("mass-destruction",),
