@@ -58,6 +58,8 @@ CAUSES = frozenset(
     },
 )
 """What later requests can follow from: writes of these pass singly even when a component does its own job."""
+UPKEEP = frozenset({"jobs", "pods", "replicasets"})
+"""What controllers make and keep adjusting: their later updates cause nothing that their creation did not."""
 ENTERING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "ephemeralcontainers"})
 LONG_RUNNING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy"})
 GATHERED_LEVELS = frozenset({"informational", "low"})
@@ -359,5 +361,9 @@ def is_notable(event: AuditEvent, facts: Facts) -> bool:
         return (event.verb or "") not in {"head", "options", ""}
     if resource in ROUTINE_RESOURCES or subresource in ROUTINE_SUBRESOURCES:
         return facts.value("actor.kind") not in {"control-plane", "node", "serviceaccount"}
-    return not (facts.value("actor.in_profile") and resource not in CAUSES and subresource != "token")
+    if not facts.value("actor.in_profile") or subresource == "token":
+        return True
+    if resource in UPKEEP and (event.verb in {"update", "patch"} or subresource == "binding"):
+        return False
+    return resource in CAUSES
 
