@@ -28,6 +28,7 @@ _MIGRATIONS = (
         stored INTEGER NOT NULL,
         body BLOB NOT NULL
     ) STRICT;
+    CREATE INDEX bodies_by_stored ON bodies (stored);
     CREATE TABLE cursors (source TEXT PRIMARY KEY, value BLOB NOT NULL) STRICT;
     CREATE TABLE rejected (
         number INTEGER PRIMARY KEY,
@@ -47,7 +48,11 @@ _IN_HAND_BYTES = 128 * 1024 * 1024
 """Bodies accepted into memory and not yet written; beyond, senders are told to wait."""
 _LEAST_RATIO = 4
 """Audit events compress at least so much; what is in hand counts with it against the room."""
-_CHECKPOINT_SECONDS = 0.5
+_KEEPER_SECONDS = 0.5
+_KEEPER_WAIT_SECONDS = 10.0
+_DELETED_AT_ONCE = 8
+"""Bodies deleted in one transaction: appends wait for it."""
+_DELETE_PAUSE_SECONDS = 0.005
 _REJECTED_KEPT = 100
 """Bodies that the engine failed on are kept for study, the newest so many."""
 
@@ -96,6 +101,11 @@ def _place(item: _Append) -> tuple[str, str, str, int, float]:
     return item.source, item.cluster, item.file, item.line, item.received
 
 
+_DELETE = (
+    "DELETE FROM bodies WHERE sequence IN (SELECT sequence FROM bodies WHERE sequence <= ? ORDER BY sequence LIMIT ?)"
+)
+
+
 class Spool:
     """A bounded queue on disk. Several processes may share it, one of them reads; `append` suits any thread.
 
@@ -118,7 +128,9 @@ class Spool:
         self._writer = open_database(path, _APPLICATION, _MIGRATIONS)
         self._lock = threading.Lock()
         self._in_hand_bytes = 0
-        self._queue: queue.SimpleQueue[_Append | int | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[_Append | None] = queue.SimpleQueue()
+        self._released = 0
+        self._keeping = threading.Event()
         self._stopping = threading.Event()
         self.failure = ""
         """Why the last write failed; empty while writing works."""
@@ -129,7 +141,7 @@ class Spool:
         self.bodies, self.bytes = int(row[0]), int(row[1])
         self._threads = [
             threading.Thread(target=self._write, name="spool-writer", daemon=True),
-            threading.Thread(target=self._checkpoint, name="spool-checkpoint", daemon=True),
+            threading.Thread(target=self._keep, name="spool-keeper", daemon=True),
         ]
         for thread in self._threads:
             thread.start()
@@ -195,7 +207,8 @@ class Spool:
 
     def release(self, through: int) -> None:
         """Give up the bodies up to sequence number `through`; done in the background."""
-        self._queue.put(through)
+        self._released = max(self._released, through)
+        self._keeping.set()
 
     def reject(self, stored: Stored, reason: str) -> None:
         """Keep an event or a body that the engine failed on, for study; the newest 100 are kept."""
@@ -215,6 +228,7 @@ class Spool:
         with self._lock:
             self._stopping.set()
         self._queue.put(None)
+        self._keeping.set()
         for thread in self._threads:
             thread.join()
         self._reader.close()
@@ -225,20 +239,15 @@ class Spool:
         compressor = zstandard.ZstdCompressor(level=_COMPRESSION_LEVEL)
         while running:
             appends: list[_Append] = []
-            through = 0
             item = self._queue.get()
             while True:
                 if item is None:
                     running = False
-                elif isinstance(item, int):
-                    through = max(through, item)
                 else:
                     appends.append(item)
                 if not running or len(appends) >= _GROUP_BODIES or self._queue.empty():
                     break
                 item = self._queue.get()
-            if through:
-                self._delete(through)
             if appends:
                 self._store(appends, compressor)
 
@@ -274,36 +283,42 @@ class Spool:
             item.done.set_result(sequence)
         self._on_append()
 
-    def _delete(self, through: int) -> None:
-        try:
-            with translated(self._path), transaction(self._writer) as connection:
-                count, size = connection.execute(
-                    "SELECT count(*), coalesce(sum(stored), 0) FROM bodies WHERE sequence <= ?", (through,)
-                ).fetchone()
-                connection.execute("DELETE FROM bodies WHERE sequence <= ?", (through,))
-        except StoreError as error:
-            self.failure = str(error)
-            return
-        with self._lock:
-            self.bodies -= count
-            self.bytes -= size
-
     def _recount(self, connection: sqlite3.Connection) -> None:
         """Take in what another process stored and released."""
         with self._lock:
             row = connection.execute("SELECT count(*), coalesce(sum(stored), 0) FROM bodies").fetchone()
             self.bodies, self.bytes = int(row[0]), int(row[1])
 
-    def _checkpoint(self) -> None:
+    def _keep(self) -> None:
+        """Delete what was released, fold the write-ahead log back, count: all that an append must not wait for."""
         try:
-            connection = sqlite3.connect(self._path, isolation_level=None)
+            connection = sqlite3.connect(self._path, timeout=_KEEPER_WAIT_SECONDS, isolation_level=None)
+            # A deletion that a power cut undoes is made again by the next release.
+            connection.execute("PRAGMA synchronous=NORMAL")
         except sqlite3.Error as error:
             self.failure = f"{self._path}: {error}"
             return
-        while not self._stopping.wait(_CHECKPOINT_SECONDS):
+        done = 0
+        failed = False
+        while True:
+            self._keeping.wait(_KEEPER_SECONDS)
+            self._keeping.clear()
+            stopping = self._stopping.is_set()
             try:
+                while done < self._released:
+                    through = self._released
+                    row = connection.execute(_DELETE, (through, _DELETED_AT_ONCE))
+                    if row.rowcount < _DELETED_AT_ONCE:
+                        done = through
+                    elif not stopping:
+                        self._stopping.wait(_DELETE_PAUSE_SECONDS)
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
                 self._recount(connection)
             except sqlite3.Error as error:
-                self.failure = f"{self._path}: {error}"
+                self.failure, failed = f"{self._path}: {error}", True
+            else:
+                self.failure = "" if failed else self.failure
+                failed = False
+            if stopping:
+                break
         connection.close()

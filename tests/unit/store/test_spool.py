@@ -2,6 +2,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -55,8 +56,20 @@ def test_a_full_spool_refuses_and_takes_again_after_release(tmp_path):
         for _ in range(50):
             last = spool.append("webhook", "c", os.urandom(500_000)).result(5)
     spool.release(last)
-    spool.append("follow", "c", b"", cursor=b"x").result(5)
+    deadline = time.monotonic() + 5
+    while spool.bodies and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
     assert spool.append("webhook", "c", BODY).result(5) > last
+    spool.close()
+
+
+def test_many_bodies_are_released_and_later_ones_stay(tmp_path):
+    spool = Spool(tmp_path / "spool.db", 10**8)
+    sequences = [spool.append("webhook", "c", BODY).result(5) for _ in range(50)]
+    spool.release(sequences[39])
+    spool.close()
+    spool = Spool(tmp_path / "spool.db", 10**8)
+    assert [item.sequence for item in spool.read(0, 99)] == sequences[40:]
     spool.close()
 
 
