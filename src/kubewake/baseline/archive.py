@@ -4,6 +4,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.baseline.birth import Births
+from kubewake.baseline.budget import Budget
 from kubewake.baseline.calibration import Flow, Histogram
 from kubewake.baseline.identity import Identity
 from kubewake.baseline.probation import Probation
@@ -53,6 +54,10 @@ class Running(Struct):
     flows: dict[str, Flow] = {}
     volumes: dict[str, Volume] = {}
     volumes_evicted: int = 0
+    budget: Budget = msgspec.field(default_factory=Budget)
+    openings: int = 0
+    told: dict[int, str] = {}
+    """Strangers spoken of, each with the ten minutes of the last time."""
     notices: list[Notice] = []
 
 

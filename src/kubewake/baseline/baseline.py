@@ -34,9 +34,10 @@ IDENTITIES_MAX = 20_000
 FAMILIAR_MAX = 200_000
 """Behaviours of today that are known by their number; only speed is lost when it starts anew."""
 SEEN_MAX = 50_000
+TOLD_MAX = 10_000
 VOLUME_THREAT = 0.6
 """Different objects are counted for actions that weigh at least this much."""
-ORIGIN_THREAT = 0.8
+ORIGIN_THREAT = 0.9
 """Weight of an identity in a strange place or program, whatever it does there."""
 TELLING_NATS = 0.3
 """Less is not worth a statement."""
@@ -214,9 +215,22 @@ class Baseline:
                     novelty.what = score
                 else:
                     novelty.who = score
-            if score > 0:
+            if score > 0 and portrait.threat > 0 and (statement == WHAT or self._is_news(stub, portrait)):
                 self._state(statement, portrait, identity, chosen, score, found)
         return tuple(found)
+
+    def _is_news(self, stub: Stub, portrait: Portrait) -> bool:
+        """Whether this place and program were not spoken of in these ten minutes: one stranger is one trial."""
+        who = "\0".join((stub.user, stub.credential, *(item.value for item in portrait.traits if item.statement == WHO)))
+        number, span = xxhash.xxh3_64_intdigest(who.encode()), stub.time[:SPAN_CHARACTERS]
+        told = self._running.told
+        if told.pop(number, "") == span:
+            told[number] = span
+            return False
+        if len(told) >= TOLD_MAX:
+            del told[next(iter(told))]
+        told[number] = span
+        return True
 
     def _state(
         self,
@@ -233,7 +247,7 @@ class Baseline:
         if histogram is None:
             return
         rank = histogram.rank(score)
-        threat = portrait.threat if statement == WHAT else max(portrait.threat, ORIGIN_THREAT) * (portrait.threat > 0)
+        threat = portrait.threat if statement == WHAT else ORIGIN_THREAT
         flow = self._running.flows.get(identity.kind)
         factor = SHIFT_EVIDENCE if flow is not None and flow.shifting else 1.0
         nats = rank.evidence * threat * factor
@@ -406,6 +420,17 @@ class Baseline:
     def _strata_of(self, identity: Identity, portrait: Portrait, statement: str) -> Histogram:
         return self._histogram(_stratum(identity.kind, portrait.action_class, statement))
 
+    def bar_shift(self, openings: int) -> float:
+        """How far to move the bar for statistical incidents, of which there were `openings` so far, in nats."""
+        running = self._running
+        opened, running.openings = openings - running.openings, openings
+        return running.budget.count(running.day, opened)
+
+    @property
+    def day(self) -> int:
+        """The day of the last event, since 1970."""
+        return self._running.day
+
     def notices(self) -> list[Notice]:
         """Notices since the last call."""
         notices, self._running.notices = self._running.notices, []
@@ -487,7 +512,7 @@ def look_of(stub: Stub) -> tuple[str, ...]:
 
 
 def _stratum(kind: str, action_class: str, statement: str) -> str:
-    return f"{kind} {action_class} {statement}"
+    return f"{kind} {statement}" if statement == WHO else f"{kind} {action_class} {statement}"
 
 
 def measure(baseline: Baseline, stub: Stub) -> float:

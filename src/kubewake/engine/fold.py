@@ -70,6 +70,7 @@ class ClusterFold:
         self._access = Access(None if rbac is None else rbac.copy())
         self.stories = Stories(infos, reach=self._access)
         self.baseline = Baseline(self.stories.is_suspected)
+        self._notices: list[Notice] = []
 
     def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
         """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
@@ -90,7 +91,19 @@ class ClusterFold:
             suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)
             self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
-        self.stories.observe(stub, accusations, self.baseline.observe(stub))
+        day = self.baseline.day
+        surprises = self.baseline.observe(stub)
+        self.stories.observe(stub, accusations, surprises)
+        if surprises or self.baseline.day != day:
+            self.stories.shift_bar(self.baseline.bar_shift(self.stories.statistical))
+            if day and self.baseline.day != day:
+                digest = self.stories.digest(stub.time)
+                self._notices += [] if digest is None else [digest]
+
+    def notices(self) -> list[Notice]:
+        """Notices since the last call: shifts of what is usual, and each day's digest."""
+        notices, self._notices = [*self._notices, *self.baseline.notices()], []
+        return notices
 
     def _accuse(
         self,
@@ -204,7 +217,8 @@ class Fold:
         incidents = [incident for cluster in self._clusters.values() for incident in cluster.stories.changed()]
         for incident in incidents:
             self._book.link(incident)
-        return [*self._book.changed(), *incidents]
+        notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
+        return [*self._book.changed(), *incidents, *notices]
 
     def _cluster(self, name: str) -> ClusterFold:
         cluster = self._clusters.get(name)

@@ -51,12 +51,21 @@ def patience_of(campaign: Campaign, session: Session) -> float:
     return min(max(least, PACE_FACTOR * campaign.longest_gap), INCIDENT_IDLE_SECONDS)
 
 
+def rests_on_statistics(campaign: Campaign, bar: float) -> bool:
+    """Whether rules and links alone would leave a story below the bar."""
+    return not campaign.always and sum(part.nats for part in campaign.parts if part.kind != "surprise") < bar
+
+
 class CampaignBook:
     """Campaigns by id, and the campaign that each suspicious session belongs to now."""
 
     def __init__(self, sessions: Sessions, bar: float) -> None:
         self._sessions = sessions
         self.bar = bar
+        self.bar_shift = 0.0
+        """How far the bar is moved for stories that rest on statistics, in nats."""
+        self.statistical = 0
+        """Incidents so far that statistics helped over the bar."""
         self.campaigns: dict[str, Campaign] = {}
         self.active: dict[int, str] = {}
         self.changed: dict[str, None] = {}
@@ -162,12 +171,17 @@ class CampaignBook:
         """Weigh the evidence anew; True where that opens the incident."""
         campaign.rescore()
         opens = not campaign.opened_time and (
-            campaign.always or (campaign.score >= self.bar and self._stands(campaign))
+            campaign.always or (campaign.score >= self._bar_of(campaign) and self._stands(campaign))
         )
         if opens:
             campaign.opened_time = campaign.last_time
+            self.statistical += rests_on_statistics(campaign, self.bar)
         self.note(campaign)
         return opens
+
+    def _bar_of(self, campaign: Campaign) -> float:
+        """The bar, moved for a story that would not reach it without statistics."""
+        return self.bar + self.bar_shift if rests_on_statistics(campaign, self.bar) else self.bar
 
     def _stands(self, campaign: Campaign) -> bool:
         """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""

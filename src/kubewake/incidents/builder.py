@@ -4,9 +4,10 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import StoreError
-from kubewake.finding import Incident
+from kubewake.finding import Incident, Notice
 from kubewake.incidents.book import CampaignBook, is_near, is_visited
 from kubewake.incidents.campaign import Campaign
+from kubewake.incidents.digest import digest_of
 from kubewake.incidents.document import Reach, build_incident
 from kubewake.incidents.flow import Flow
 from kubewake.incidents.threshold import (
@@ -46,6 +47,8 @@ class _Saved(Struct):
     lately: list[EventRef]
     aside: dict[int, list[tuple[Piece, EventRef]]]
     evicted: int
+    statistical: int = 0
+    bar_shift: float = 0.0
 
 
 class IncidentBuilder:
@@ -267,6 +270,15 @@ class IncidentBuilder:
         session = self._lineage.sessions.get(number)
         return session is not None and session.told_seconds >= since
 
+    @property
+    def book(self) -> CampaignBook:
+        """All campaigns, and the bar."""
+        return self._book
+
+    def digest(self, time: str) -> Notice | None:
+        """What stayed below the bar until this time, strongest first."""
+        return digest_of(self._book.campaigns.values(), self._lineage.sessions, self._book.bar, self._cluster, time)
+
     def candidates(self) -> list[tuple[str, float]]:
         """Ids and scores of stories below the bar, strongest first: the daily digest."""
         waiting = [campaign for campaign in self._book.campaigns.values() if not campaign.opened_time]
@@ -286,6 +298,8 @@ class IncidentBuilder:
                 lately=list(self._lately.values()),
                 aside=self._aside,
                 evicted=self._book.evicted,
+                statistical=self._book.statistical,
+                bar_shift=self._book.bar_shift,
             ),
         )
 
@@ -304,6 +318,7 @@ class IncidentBuilder:
         book.campaigns = {campaign.id: campaign for campaign in saved.campaigns}
         book.active, book.merged, book.evicted = saved.active, saved.merged, saved.evicted
         book.changed = dict.fromkeys(saved.changed)
+        book.statistical, book.bar_shift = saved.statistical, saved.bar_shift
         flow.parents, flow.children = saved.parents, saved.children
         self._built.clear()
         self._lately = {ref.request: ref for ref in saved.lately}

@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import StoreError
-from kubewake.finding import Incident
+from kubewake.finding import Incident, Notice
 from kubewake.incidents.builder import IncidentBuilder
 from kubewake.incidents.document import Reach
 from kubewake.incidents.signal import rule_signal
@@ -64,6 +64,19 @@ class Stories:
     def is_suspected(self, user: str, session: tuple[str, str, str], since: float) -> bool:
         """Whether a session (credential, source, user agent of a user) is, or was since then, in an incident."""
         return self._builder.is_suspected(session_number(user, *session), since)
+
+    def shift_bar(self, nats: float) -> None:
+        """Move the bar for stories that would not reach it without statistics."""
+        self._builder.book.bar_shift = nats
+
+    @property
+    def statistical(self) -> int:
+        """Incidents so far that statistics helped over the bar."""
+        return self._builder.book.statistical
+
+    def digest(self, time: str) -> Notice | None:
+        """What stayed below the bar until this time, strongest first."""
+        return self._builder.digest(time)
 
     def current(self) -> list[Incident]:
         """Every incident, open and closed, oldest first."""
