@@ -45,6 +45,8 @@ class Detector(Protocol):
     """True for a detector that compares clusters: one instance then sees the stubs of all of them."""
     counts: ClassVar[bool]
     """True for a detector that measures rates: it also gets the repeats of ordinary behaviours."""
+    of_people: ClassVar[bool]
+    """True for a detector that has no use for what known components do within their job."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
@@ -91,11 +93,13 @@ def detector(
     resources: Iterable[str] | None = None,
     version: int = 1,
     counts: bool = False,
+    of_people: bool = False,
 ) -> Callable[[D], D]:
     """Register a detector class and what it can say.
 
     `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
-    `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour.
+    `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour. One `of_people` does not
+    get what known components do within their job, unless a rule has hit it.
     """
 
     def register(cls: D) -> D:
@@ -103,6 +107,7 @@ def detector(
         cls.resources = None if resources is None else frozenset(resources)
         cls.version = version
         cls.counts = counts
+        cls.of_people = of_people
         cls.fleet = getattr(cls, "fleet", False)
         for info in infos:
             owner = _DETECTORS.setdefault(info.id, cls)
@@ -155,7 +160,8 @@ class DetectorSet:
                 item.brief(rules)
         self._general = tuple(item for item in self._detectors.values() if item.resources is None)
         self._counting = tuple(item for item in self._general if item.counts)
-        self._by_resource: dict[str, tuple[Detector, ...]] = {}
+        self._by_resource: dict[str, tuple[tuple[Detector, ...], tuple[Detector, ...]]] = {}
+        """For each resource: the detectors that want all of its stubs, and those that want components' stubs too."""
 
     @property
     def infos(self) -> dict[str, RuleInfo]:
@@ -167,14 +173,14 @@ class DetectorSet:
         resource = stub.resource
         wanted = self._by_resource.get(resource)
         if wanted is None:
-            wanted = tuple(
+            every = tuple(
                 item for item in self._detectors.values() if item.resources is None or resource in item.resources
             )
-            if wanted == self._general:
-                wanted = self._general
-            elif len(self._by_resource) < RESOURCES_MAX:
+            wanted = (every, tuple(item for item in every if not item.of_people))
+            if len(self._by_resource) < RESOURCES_MAX:
                 self._by_resource[resource] = wanted
-        for item in wanted:
+        of_component = not stub.hits and stub.values.get("actor.in_profile")
+        for item in wanted[1 if of_component else 0]:
             yield from item.observe(stub)
 
     def count(self, stub: Stub) -> Iterator[Detection]:

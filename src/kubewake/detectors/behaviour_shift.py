@@ -75,7 +75,7 @@ class Character(Struct, array_like=True):
     fresh: dict[str, tuple[int, Evidence]] = {}
 
 
-@detector(SHIFT)
+@detector(SHIFT, of_people=True)
 class BehaviourShift:
     """Remembers what each identity is like."""
 

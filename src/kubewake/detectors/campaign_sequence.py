@@ -100,7 +100,7 @@ def shipped_rules() -> Mapping[str, RuleInfo]:
     return {rule.info.id: rule.info for file in load_builtin() for rule in file.rules}
 
 
-@detector(SEQUENCE, SLOW)
+@detector(SEQUENCE, SLOW, of_people=True)
 class CampaignSequence:
     """Collects rule hits per identity."""
 

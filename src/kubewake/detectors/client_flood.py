@@ -58,7 +58,7 @@ class _Saved(Struct):
     callers: list[tuple[str, Agents]]
 
 
-@detector(FLOOD)
+@detector(FLOOD, of_people=True)
 class ClientFlood:
     """Counts different user agents per caller in windows of ten minutes."""
 

@@ -95,7 +95,7 @@ class Step(Struct, array_like=True, frozen=True):
     evidence: Evidence
 
 
-@detector(ANONYMOUS, MIXED)
+@detector(ANONYMOUS, MIXED, of_people=True)
 class Enumeration:
     """Remembers the last minutes of every client that was refused something."""
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 Key = TypeVar("Key")
@@ -62,6 +63,7 @@ def _hashable(key: Any) -> Any:
     return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
 
 
+@lru_cache(maxsize=64)  # every detector asks for the time of the same stub
 def moment(time: str) -> float:
     """Event time as seconds since 1970; 0 where the text is no time."""
     try:

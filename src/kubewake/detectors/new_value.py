@@ -45,7 +45,7 @@ class _Saved(Struct, array_like=True):
     seen: dict[int, int]
 
 
-@detector(*(entry.info for entry in ENTRIES))
+@detector(*(entry.info for entry in ENTRIES), of_people=True)
 class NewValue:
     """Remembers, as hashes with the day of their last use, which values every entry has seen."""
 

@@ -76,7 +76,7 @@ class Piece(Struct, array_like=True):
     evidence: Evidence
 
 
-@detector(PROBING)
+@detector(PROBING, of_people=True)
 class Probing:
     """Remembers the signs of the last minutes for every identity that gave one."""
 

@@ -6,6 +6,7 @@ Deterministic, bounded and restorable: no clock, no randomised hash; what is evi
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
@@ -300,6 +301,7 @@ def waits_for_close(rule: CorrelationRule) -> bool:
     return any(way.absent for way in rule.alternatives)
 
 
+@lru_cache(maxsize=64)  # everything that looks at one stub asks for the same time
 def microseconds(time: str) -> int:
     """Event time text to microseconds since 1970; 0 where it cannot be read."""
     try:

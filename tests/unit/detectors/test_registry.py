@@ -105,6 +105,7 @@ def test_stubs_go_to_those_who_want_them() -> None:
         infos = (RuleInfo(id="x-pods", title="t"),)
         version = 1
         resources = frozenset({"pods"})
+        counts = of_people = False
 
         def observe(self, each: Stub) -> Iterator[Detection]:
             seen.append(each.resource)
