@@ -1,5 +1,6 @@
 """A request remembered in brief, after its stub has gone: what stories and timelines are told from."""
 
+from sys import intern
 from typing import Any
 
 from msgspec import Struct
@@ -62,7 +63,7 @@ class EventRef(Struct, frozen=True, array_like=True, gc=False):
 
 
 def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
-    """Remember a stub that `session` sent."""
+    """Remember a stub that `session` sent. Texts of few values are shared: references are many."""
     resource = stub.resource
     return EventRef(
         stub.time,
@@ -73,19 +74,19 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
         stub.last_audit_id or stub.audit_id,
         stub.count,
         session,
-        stub.user,
-        stub.verb,
-        resource,
-        stub.subresource,
-        stub.api_group,
-        stub.namespace,
+        intern(stub.user),
+        intern(stub.verb),
+        intern(resource),
+        intern(stub.subresource),
+        intern(stub.api_group),
+        intern(stub.namespace),
         stub.name or created_name(stub.values),
         "" if resource else stub.uri[:200],
         stub.code,
-        stub.outcome,
-        stub.reason,
-        stub.source,
-        stub.user_agent,
+        intern(stub.outcome),
+        intern(stub.reason),
+        intern(stub.source),
+        intern(stub.user_agent),
         stub.impersonated,
         detail_of(stub.values) if stub.values else "",
         routine,

@@ -10,7 +10,7 @@ from msgspec import Struct
 from kubewake.finding import Entity
 from kubewake.lineage.reference import EventRef
 
-MAX_RECENT = 32
+MAX_RECENT = 24
 """Requests remembered for each newcomer: enough for the ordinary steps that lead up to a loud one."""
 MAX_RECENT_AT_HOME = 8
 """Requests remembered for each other session: context only."""
