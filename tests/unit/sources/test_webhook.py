@@ -114,7 +114,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("body", "headers", "code", "words"), REFUSED)
+@pytest.mark.parametrize(("body", "headers", "code", "words"), REFUSED, ids=range(len(REFUSED)))
 def test_garbage_is_refused_with_a_reason(serve, room, body, headers, code, words):
     answer = httpx.post(f"{serve().url}/v1/audit/prod", content=body, headers=headers)
     assert answer.status_code == code
