@@ -51,7 +51,7 @@ VERBS = {
     "get": "read the",
     "list": "listed every",
     "watch": "kept watching every",
-    "create": "created a",
+    "create": "created",
     "update": "changed the",
     "patch": "changed the",
     "delete": "deleted the",
@@ -78,8 +78,13 @@ def target_name(ref: EventRef) -> str:
     """The object that a request is about, with its namespace."""
     if not ref.resource:
         return ref.uri or "/"
-    name = ref.name or ref.resource
-    return f"{name} in namespace {ref.namespace}" if ref.namespace else name
+    name = ref.name or "without a known name"
+    return f"{name} in namespace {ref.namespace}" if ref.namespace and ref.resource != "namespaces" else name
+
+
+def with_article(noun: str) -> str:
+    """A noun behind "a" or "an"."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def describe(ref: EventRef) -> str:
@@ -92,7 +97,9 @@ def describe(ref: EventRef) -> str:
     elif ref.resource in SELF_QUESTIONS:
         text = "asked the API server what this login may do"
     else:
-        thing = THINGS.get(ref.resource, ref.resource.removesuffix("s"))
+        thing = THINGS.get(ref.resource, f"object of kind {ref.resource}")
+        if ref.verb == "create":
+            thing = with_article(thing)
         verb = VERBS.get(ref.verb, f"did {ref.verb} on the")
         if ref.verb in {"list", "watch", "deletecollection"} and not ref.name:
             where = f" in namespace {ref.namespace}" if ref.namespace else " in the whole cluster"

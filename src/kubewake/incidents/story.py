@@ -2,6 +2,7 @@
 
 from kubewake.incidents.campaign import Campaign, StoryEvent
 from kubewake.incidents.phrase import actor_name, describe, where_from
+from kubewake.lineage.session import ANONYMOUS
 from kubewake.rules.model import TACTICS
 
 WHY = {
@@ -36,6 +37,8 @@ GRAVITY = (
 )
 """Which consequence a manager must hear first."""
 MAX_TITLE = 160
+OPENINGS = frozenset({"service", "machine", "someone"})
+"""First words of the names that `phrase.actor_name` gives."""
 
 
 def strongest_text(campaign: Campaign) -> str:
@@ -62,29 +65,34 @@ def title_of(campaign: Campaign, users: list[str]) -> str:
 def tell(campaign: Campaign, events: list[StoryEvent], users: list[str], commands: list[str]) -> str:
     """The three sentences."""
     first = events[0].ref
-    loudest = loudest_events(campaign, events)
-    place = where_from(first)
-    what = f"{actor_name(first.user)}{', ' + place + ',' if place else ''} {describe(loudest[0].ref)}"
-    others = [event for event in loudest[1:3] if describe(event.ref) != describe(loudest[0].ref)]
-    if others:
-        what += "; then " + " and ".join(
-            (f"{actor_name(event.ref.user)} " if event.ref.user != first.user else "") + describe(event.ref)
-            for event in others
+    told = sorted(loudest_events(campaign, events)[:3], key=lambda event: (event.ref.time, event.ref.key))
+    what, last_user, seen = "", "", set[str]()
+    for event in told:
+        text = describe(event.ref)
+        if text in seen:
+            continue
+        seen.add(text)
+        place = where_from(event.ref)
+        who = (
+            f"{actor_name(event.ref.user)}{', ' + place + ',' if place else ''} " if event.ref.user != last_user else ""
         )
-    if loudest[0].ref.user != first.user:
-        what = f"{actor_name(first.user)} began this, and {actor_name(loudest[0].ref.user)} {describe(loudest[0].ref)}"
+        what += f"{', then ' if what else ''}{who}{text}"
+        last_user = event.ref.user
+    if told[0].ref.user != first.user:
+        what += f"; it began with {actor_name(first.user)}"
     if len(users) > 1:
         what += f" ({len(users)} identities took part)"
+    what += f": {strongest_text(campaign)[:1].lower()}{strongest_text(campaign)[1:]}"
     tactics = {part.tactic for part in campaign.parts if part.tactic in TACTICS}
     reasons = [WHY[tactic] for tactic in GRAVITY if tactic in tactics][:2]
-    why = " and ".join(reasons) if reasons else "this is not how this identity normally behaves"
+    why = "; also, ".join(reasons) if reasons else "this is not how this identity normally behaves"
+    if first.user in ANONYMOUS:
+        ask = "find out who uses this address and close the API server to it"
+    else:
+        holder = "whoever runs" if first.user.startswith("system:") else "the owner of the login"
+        ask = f"ask {holder} {actor_name(users[0])} whether this was theirs"
     act = commands[0].partition("  # ")[0] if commands else ""
-    todo = (
-        f"ask the owner of {actor_name(users[0])} whether they did this; if not, start with: {act}"
-        if act
-        else (f"ask the owner of {actor_name(users[0])} whether they did this")
-    )
-    return f"{sentence(what)} This matters because {why}. First, {todo}."
+    return f"{sentence(what)} This matters because {why}. First, {ask}{f'; if not, start with: {act}' if act else ''}."
 
 
 def loudest_events(campaign: Campaign, events: list[StoryEvent]) -> list[StoryEvent]:
@@ -98,5 +106,6 @@ def loudest_events(campaign: Campaign, events: list[StoryEvent]) -> list[StoryEv
 
 
 def sentence(text: str) -> str:
-    """Text with a capital and a full stop."""
-    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+    """Text with a full stop, and a capital unless it begins with a name, which stays as it is."""
+    head = text if text.partition(" ")[0].rstrip(",") not in OPENINGS else f"{text[:1].upper()}{text[1:]}"
+    return f"{head.rstrip('.')}."

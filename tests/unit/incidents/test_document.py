@@ -32,7 +32,7 @@ def test_story_is_three_sentences_for_a_reader_who_knows_no_kubernetes(incident)
     what, why, todo = incident.story.split(". ", 2)
     assert "evil" in what
     assert why.startswith("This matters because ")
-    assert todo.startswith("First, ask the owner of ann")
+    assert todo.startswith("First, ask the owner of the login ann whether this was theirs")
 
 
 def test_timeline_says_how_each_step_follows_and_what_allowed_it(incident):
@@ -128,7 +128,9 @@ def test_commands_survive_hostile_names(teller, name):
         ({"resource": "secrets", "name": "db", "outcome": "denied"}, "read the secret (stored credentials) db in namespace shop, which was refused"),
         ({"resource": "secrets", "verb": "list", "name": "", "namespace": ""}, "listed every secret (stored credentials) in the whole cluster"),
         ({"resource": "", "uri": "/version?x=1"}, "asked the API server for /version?x=1"),
-        ({"resource": "widgets", "verb": "scale", "name": "w"}, "did scale on the widget w in namespace shop"),
+        ({"resource": "widgets", "verb": "scale", "name": "w"}, "did scale on the object of kind widgets w in namespace shop"),
+        ({"resource": "ingresses", "verb": "create", "name": "i"}, "created an entry point from outside i in namespace shop"),
+        ({"resource": "namespaces", "verb": "patch", "name": "shop"}, "changed the namespace shop"),
         ({"resource": "selfsubjectaccessreviews", "verb": "create"}, "asked the API server what this login may do"),
         ({"resource": "pods", "verb": "list", "name": "", "count": 7}, "listed every pod (a running program) in namespace shop, 7 times"),
     ],
