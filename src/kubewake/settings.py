@@ -143,6 +143,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             extra=_DETECT,
         ),
     ] = ""
+    baseline: Annotated[
+        str,
+        Meta(
+            description="File of `kubewake baseline train` or `export`, to know from the start what is usual; empty: none.",
+            extra=_DETECT,
+        ),
+    ] = ""
     lateness_seconds: Annotated[
         int,
         Meta(

@@ -92,7 +92,7 @@ def unpack(data: bytes) -> tuple[Archive, Running]:
 
 def encode(archives: dict[str, Archive]) -> bytes:
     """A file of baselines by cluster."""
-    return msgspec.msgpack.encode(archives, order="sorted")
+    return msgspec.msgpack.encode(dict(sorted(archives.items())))
 
 
 def decode(data: bytes, place: str) -> dict[str, Archive]:

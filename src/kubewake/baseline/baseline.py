@@ -478,6 +478,12 @@ class Baseline:
             "volumes": self._running.volumes_evicted,
         }
 
+    def settle(self) -> None:
+        """End all probations now: what is in no incident is learnt."""
+        while self._probation.pending:
+            self._release(self._probation.take(next(iter(self._probation.pending))), self._running.day)
+        self._set_wake()
+
     def start_from(self, archive: Archive) -> None:
         """Know what an archive knows, before the first event or beside what is known already."""
         self._take(self._archive.merge(archive), self._running)

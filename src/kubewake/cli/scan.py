@@ -43,6 +43,7 @@ def scan(
     rules: Annotated[list[Path], Parameter(group=HOW, negative=())] = [],  # noqa: B006
     intelligence: Annotated[Path | None, Parameter(group=HOW)] = None,
     rbac: Annotated[Path | None, Parameter(group=HOW)] = None,
+    baseline: Annotated[Path | None, Parameter(group=HOW)] = None,
     min_severity: Annotated[Severity, Parameter(group=OUTPUT)] = "informational",
     audience: Annotated[Audience | None, Parameter(group=OUTPUT)] = None,
     fail_on: Annotated[Severity | Literal["never"], Parameter(group=OUTPUT)] = DEFAULT_FAIL_ON,
@@ -79,6 +80,8 @@ def scan(
     rbac
         A dump of roles and bindings, for blast radius: kubectl get
         clusterroles,clusterrolebindings,roles,rolebindings,serviceaccounts -A -o yaml.
+    baseline
+        A file of `kubewake baseline train` or `export`: what is usual, so that the scan need not find out first.
     min_severity
         Leave out findings below this severity.
     audience
@@ -112,7 +115,7 @@ def scan(
     report = find(name)
     source = FileSource(paths, cluster=cluster)
     size_bytes = source.size_bytes()
-    knowledge = Knowledge(rule_paths=tuple(rules), only_rules=tuple(rule), intelligence=intelligence)
+    knowledge = Knowledge(rule_paths=tuple(rules), only_rules=tuple(rule), intelligence=intelligence, baseline=baseline)
     wanted = Selection(tuple(namespace), tuple(user), min_severity)
     shown_audience = audience or default_audience(name)
     stream = open_output(out)

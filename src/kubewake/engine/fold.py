@@ -4,13 +4,14 @@ A deterministic function of the stubs in event-time order: no clock, no input or
 holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
 from msgspec import Struct
 
-from kubewake.baseline import Baseline
+from kubewake.baseline import Archive, Baseline
+from kubewake.baseline.archive import pack, unpack
 from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
@@ -49,6 +50,34 @@ class _Saved(Struct):
     clusters: dict[str, dict[str, bytes]]
     input: InputSummary
     fleet: bytes
+
+
+def saved_archives(data: bytes) -> dict[str, Archive]:
+    """What is usual, by cluster, in a snapshot of a `Fold`; raises StoreError."""
+    return {name: unpack(parts["baseline"])[0] for name, parts in _saved(data).clusters.items() if "baseline" in parts}
+
+
+def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
+    """A snapshot of a `Fold` that also knows what the archives know of its clusters; raises StoreError."""
+    saved = _saved(data)
+    for name, parts in saved.clusters.items():
+        if name in archives and "baseline" in parts:
+            held, running = unpack(parts["baseline"])
+            parts["baseline"] = pack(held.merge(archives[name]), running)
+    return msgspec.msgpack.encode(saved)
+
+
+def _saved(data: bytes) -> _Saved:
+    try:
+        saved = msgspec.msgpack.decode(data, type=_Saved)
+    except msgspec.DecodeError as error:
+        raise StoreError(f"saved engine state cannot be read ({error}); delete the state to start afresh") from error
+    if saved.version != SNAPSHOT_VERSION:
+        raise StoreError(
+            f"saved engine state has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
+            "delete the state to start afresh",
+        )
+    return saved
 
 
 class ClusterFold:
@@ -174,9 +203,11 @@ class Fold:
         *,
         lateness_seconds: int = LATENESS_SECONDS,
         rbac: RbacState | None = None,
+        baselines: Mapping[str, Archive] | None = None,
     ) -> None:
         self._rules = rules
         self._rbac = rbac
+        self._baselines = baselines or {}
         self._detectors = None if detectors is None else tuple(detectors)
         self._order = Order(lateness_seconds)
         self._clusters: dict[str, ClusterFold] = {}
@@ -220,11 +251,23 @@ class Fold:
         notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
         return [*self._book.changed(), *incidents, *notices]
 
+    def archives(self, *, settled: bool = False) -> dict[str, Archive]:
+        """What is usual, by cluster; `settled` learns first what is still on probation and in no incident."""
+        archives = {}
+        for name, cluster in sorted(self._clusters.items()):
+            if settled:
+                cluster.baseline.settle()
+            archives[name] = cluster.baseline.archive
+        return archives
+
     def _cluster(self, name: str) -> ClusterFold:
         cluster = self._clusters.get(name)
         if cluster is None:
             cluster = ClusterFold(self._rules, self._detectors, self._infos, self._rbac)
             self._clusters[name] = cluster
+            archive = self._baselines.get(name)
+            if archive is not None:
+                cluster.baseline.start_from(archive)
         return cluster
 
     def closed(self) -> list[Finding]:
@@ -307,15 +350,7 @@ class Fold:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
-        try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"saved engine state cannot be read ({error}); delete the state to start afresh") from error
-        if saved.version != SNAPSHOT_VERSION:
-            raise StoreError(
-                f"saved engine state has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
-                "delete the state to start afresh",
-            )
+        saved = _saved(data)
         self._order.restore(saved.order)
         self._book.restore(saved.findings)
         self._clusters = {}

@@ -5,8 +5,21 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from kubewake.baseline import Archive, decode
+from kubewake.errors import SettingsError
 from kubewake.facts import Context
 from kubewake.rules.ruleset import RuleSet
+
+
+def load_archives(path: Path) -> dict[str, Archive]:
+    """Baselines by cluster, of a file that `kubewake baseline` wrote; raises SettingsError or StoreError."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: the baseline cannot be read ({error.strerror}); make one with `kubewake baseline train`"
+        ) from error
+    return decode(data, str(path))
 
 
 class Knowledge(Struct, frozen=True, kw_only=True):
@@ -15,7 +28,15 @@ class Knowledge(Struct, frozen=True, kw_only=True):
     rule_paths: tuple[Path, ...] = ()
     only_rules: tuple[str, ...] = ()
     intelligence: Path | None = None
+    baseline: Path | None = None
+    """A file of `kubewake baseline`, to start warm."""
     builtin: bool = True
+
+    def baselines(self) -> dict[str, Archive]:
+        """What is usual already, by cluster; raises StoreError or SettingsError."""
+        if self.baseline is None:
+            return {}
+        return load_archives(self.baseline)
 
     def load(self) -> tuple[RuleSet, Context]:
         """The rules and the context; raises RuleError or SettingsError."""

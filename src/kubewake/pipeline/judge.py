@@ -133,7 +133,7 @@ class Judge:
 
     def _engine(self) -> tuple[Reader, Fold]:
         rules, context = self._knowledge.load()
-        fold = Fold(rules, lateness_seconds=self._lateness_seconds)
+        fold = Fold(rules, lateness_seconds=self._lateness_seconds, baselines=self._knowledge.baselines())
         self._metrics.rules.set(len(fold.infos))
         return Reader(rules, context), fold
 

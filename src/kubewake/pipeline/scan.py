@@ -43,7 +43,7 @@ def scan(
     `on_change` gets findings as they open and grow, `on_progress` each observation when it is folded.
     """
     rules, context = knowledge.load()
-    fold = Fold(rules, rbac=rbac)
+    fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
     spill = FindingSpill()
     if workers > 1:
         observations = read_parallel(chunks, knowledge, workers, since, until)

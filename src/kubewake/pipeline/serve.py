@@ -78,6 +78,7 @@ class Service:
             Knowledge(
                 rule_paths=tuple(Path(path).expanduser() for path in settings.rules),
                 intelligence=Path(settings.intelligence).expanduser() if settings.intelligence else None,
+                baseline=Path(settings.baseline).expanduser() if settings.baseline else None,
             ),
             Ledger(state, self._sinks, self.metrics, self._wake_couriers, clock=self._clock),
             self.metrics,
