@@ -134,6 +134,7 @@ def test_damage_inside_a_stream_is_named(tmp_path, log):
         (b"\x28\xb5\x2f\xfdgarbage", "zstd data"),
         (b"[1,2,3]", "array"),
     ],
+    ids=range(13),
 )
 def test_what_holds_no_events_is_named_with_its_file(tmp_path, data, reason):
     path = tmp_path / "strange"
