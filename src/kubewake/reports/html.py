@@ -1,8 +1,6 @@
 """`-o html`: one file to mail: offline, no script, print-ready, light and dark; written for a manager, exact for an analyst."""
 
-import re
 from collections.abc import Iterable
-from datetime import datetime
 from functools import cache
 from typing import IO, Any
 
@@ -20,35 +18,21 @@ from kubewake.finding import (
     Incident,
     ResultDocument,
     Severity,
-    Step,
 )
 from kubewake.incidents.phrase import actor_name
 from kubewake.reports import Style, report
 from kubewake.reports.drawing import STYLE, as_svg
 from kubewake.reports.graph import Edge, Graph, graph_of
 from kubewake.reports.rulebook import Card, card
+from kubewake.reports.telling import Row, command, in_words, moment, sentences, timeline
 from kubewake.reports.wording import TACTICS, ids_total, one_line, place, shown_ids
 
 MAX_INCIDENTS = 50
 """Incidents told in full; the others are rows of the overview, and `-o json` has all."""
 MAX_ROWS = 60
-SIMILAR = ", and similar"
 MAX_RULES = 150
 MAX_EXAMPLES = 3
 MAX_PLACES = 20
-
-
-class Row(Struct):
-    """A step of the timeline, and those after it that say the same. What was said just before is left empty."""
-
-    time: str
-    until: str
-    text: str
-    matches: list[str]
-    link: str
-    allowed_by: str
-    context: bool
-    times: int = 1
 
 
 class Told(Struct, frozen=True):
@@ -160,77 +144,6 @@ def tell(incident: Incident, findings: dict[str, Finding], number: int) -> Told:
         shown_ids(incident),
         ids_total(incident),
     )
-
-
-def timeline(steps: list[Step]) -> list[Row]:
-    """The steps for a reader: repeats joined, and nothing said twice in a row."""
-    rows: list[Row] = []
-    seen: set[str] = set()
-    allowed_by = ""
-    for step in steps:
-        text, _, tail = step.text.partition(" [")
-        titles = [title for title in tail.removesuffix("]").split("; ") if title] if tail.endswith("]") else []
-        if not titles:
-            text = step.text
-        last = rows[-1] if rows else None
-        alike = last is not None and step.context and last.context and step.link == last.link != ""
-        if last is not None and (alike or (last.text, last.context) == (text, step.context)):
-            if alike and last.text != text:
-                last.text = last.text.removesuffix(SIMILAR) + SIMILAR
-            last.times += 1
-            last.until = step.time
-            last.matches += [title for title in titles if title not in seen]
-            seen.update(titles)
-            continue
-        matches = [title for title in titles if title not in seen]
-        seen.update(titles)
-        known = "" if step.allowed_by == allowed_by else step.allowed_by
-        allowed_by = step.allowed_by or allowed_by
-        rows.append(Row(step.time, step.time, text, matches, step.link, known, step.context))
-    return rows
-
-
-_STORY = re.compile(r"(?P<what>.+?\.) (?P<why>This matters because .+?\.) (?P<do>First, .+)", re.DOTALL)
-
-
-def sentences(story: str) -> list[tuple[str, str]]:
-    """The three sentences of a story, each with its question; one without a question where it has another shape."""
-    found = _STORY.fullmatch(story)
-    if found is None:
-        return [("What happened", story)]
-    why = found["why"].removeprefix("This matters because ")
-    first = found["do"].removeprefix("First, ")
-    return [
-        ("What happened", found["what"]),
-        ("Why it matters", why[:1].upper() + why[1:]),
-        ("What to do first", first[:1].upper() + first[1:]),
-    ]
-
-
-def command(step: str) -> tuple[str, str]:
-    """A remediation step as a command to copy and what is said of it; the command is empty for a sentence."""
-    if step[:1].isupper():
-        return "", step
-    text, _, said = step.partition("  # ")
-    return text.strip(), said.strip()
-
-
-def moment(time: str | None) -> str:
-    """A time for people, to the second, in UTC."""
-    if not time:
-        return "unknown"
-    try:
-        return f"{datetime.fromisoformat(time):%d %b %Y, %H:%M:%S} UTC"
-    except ValueError:
-        return time
-
-
-_STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.?\d*Z")
-
-
-def in_words(text: str) -> str:
-    """The text with its timestamps as people write them."""
-    return _STAMP.sub(lambda found: moment(found[0]), text)
 
 
 def period(document: ResultDocument) -> str:

@@ -125,3 +125,81 @@ def hostile() -> ResultDocument:
         notices=[Notice("n-1", finding.time, HOSTILE, HOSTILE)],
         summary=Summary(findings=count_severities(findings), incidents=count_severities([incident]), suppressed=1, rules=1),
     )  # fmt: skip
+
+
+@cache
+def small() -> ResultDocument:
+    """A short made-up result that no change of a rule changes; the golden files show it."""
+    person = Actor("human", "mallory@shop.example", ["developers"], ["198.51.100.7"], "kubectl/v1.31.2")
+    program = Actor("serviceaccount", "system:serviceaccount:shop:web", [], ["10.0.3.4"], "curl/8.5.0")
+    shell = Finding(
+        id="f-0000000000000001", rule="example-shell", covers=["pod-exec"], title="Shell opened in a pod", severity="medium",
+        confidence="high", audience="everyone", time="2026-11-23T07:13:21.325498Z", last_time="2026-11-23T07:13:21.325498Z",
+        count=1, cluster="prod-eu", actor=person, target=Target("create", "pods", "exec", "shop", "web-0"), outcome="allowed",
+        story="mallory@shop.example opened a shell in the pod web-0 of namespace shop.",
+        remediation=["kubectl -n shop get pod web-0 -o yaml  # look at it; changes nothing"],
+        attack=Attack(["execution"], ["T1609"], ["MS-TA9006"]), audit_ids=["a-1"], audit_ids_total=1, event_keys=["k1"],
+        locations=[Location("audit.log", 12)], incident="incident-0000000000000001",
+    )  # fmt: skip
+    stolen = msgspec.structs.replace(
+        shell, id="f-0000000000000002", rule="example-token", covers=["stolen-token"], title="Pod's token used elsewhere",
+        severity="critical", time="2026-11-23T07:14:02.000000Z", last_time="2026-11-23T07:16:40.500000Z", count=4,
+        actor=program, target=Target("list", "secrets", "", "", ""),
+        story="The token of web-0 was used from 10.0.3.4, where the pod does not run.",
+        remediation=["kubectl -n shop delete pod web-0  # ends the token", "Ask who owns 10.0.3.4."],
+        attack=Attack(["credential-access"], ["T1552.007", "T1528"], []), audit_ids=["a-2", "a-3", "a-4", "a-5"],
+        audit_ids_total=4, event_keys=["k2", "k3", "k4", "k5"],
+        locations=[Location("audit.log", number) for number in (20, 21, 25, 30)],
+    )  # fmt: skip
+    alone = msgspec.structs.replace(
+        shell, id="f-0000000000000003", rule="example-denied", title="Many refusals", severity="high", confidence="medium",
+        outcome="denied", incident=None, count=40, actor=msgspec.structs.replace(person, impersonating="system:admin"),
+    )  # fmt: skip
+    quiet = msgspec.structs.replace(
+        alone, id="f-0000000000000004", rule="example-record", title="A record", severity="informational",
+        audience="auditor", outcome="failed",
+    )  # fmt: skip
+    excused = msgspec.structs.replace(shell, id="f-0000000000000005", incident=None, suppressed_by="ci-may-open-shells")
+    incident = Incident(
+        id="incident-0000000000000001", title="Pod's token used elsewhere: service account web (namespace shop)",
+        severity="critical", confidence="high", score=9.4,
+        score_parts=[{"tactic": "credential-access", "detector": "example-token", "kind": "rule", "nats": 9.4, "text": "x"}],
+        bar=3.0, opened_at="2026-11-23T07:14:02.000000Z", first_time="2026-11-23T07:13:21.325498Z",
+        last_time="2026-11-23T07:16:40.500000Z", cluster="prod-eu",
+        root_cause=Entity("identity", person.name, "first step of the story at 2026-11-23T07:13:21.325498Z from 198.51.100.7"),
+        entities=[Entity("identity", person.name, "acted"), Entity("identity", program.name, "acted"),
+                  Entity("address", "10.0.3.4", "used by service account web (namespace shop)"),
+                  Entity("pod", "shop/web-0", "its token was used")],
+        findings=[shell.id, stolen.id], audit_ids=["a-1", "a-2", "a-3", "a-4", "a-5"], event_keys=["k1", "k2"],
+        timeline=[
+            Step("2026-11-23T07:13:21.325498Z", "mallory@shop.example ran commands inside web-0 [Shell opened in a pod]", "a-1",
+                 "the first step known", "ClusterRoleBinding devs gives Group developers the ClusterRole edit"),
+            Step("2026-11-23T07:13:50.000000Z", "service account web (namespace shop) read the configuration", "a-9",
+                 context=True),
+            Step("2026-11-23T07:14:02.000000Z", "service account web (namespace shop) listed every secret", "a-2",
+                 "the token of pod shop/web-0 was used after mallory@shop.example had entered it",
+                 "RoleBinding web gives ServiceAccount web/shop the Role reader"),
+        ],
+        allowed_by=["ClusterRoleBinding devs gives Group developers the ClusterRole edit"],
+        blast_radius=["service account web (namespace shop): can read every secret of the cluster"],
+        story="Mallory@shop.example, from 198.51.100.7, ran commands inside web-0; then service account web listed every "
+        "secret. This matters because logins are in the wrong hands. First, ask mallory@shop.example whether they did this; "
+        "if not, start with: kubectl -n shop get pod web-0 -o yaml.",
+        remediation=["kubectl -n shop get pod web-0 -o yaml  # look at it; changes nothing",
+                     "kubectl -n shop delete pod web-0  # ends the token; the program restarts"],
+        attack=Attack(["execution", "credential-access"], ["T1528", "T1552.007", "T1609"], ["MS-TA9006"]),
+        links=[{"link": "L4", "from": {"kind": "pod", "name": "shop/web-0"},
+                "to": {"kind": "identity", "name": program.name}, "strength": 0.9,
+                "text": "the token of pod shop/web-0 was used after mallory@shop.example had entered it",
+                "cause": person.name, "effect": program.name}],
+    )  # fmt: skip
+    findings = [shell, stolen, alone, quiet, excused]
+    return ResultDocument(
+        input=InputSummary(events=1234, bytes=987654, files=["audit.log"], malformed=[Malformed("audit.log", 7, "not JSON")],
+                           malformed_total=1, duplicates=3, first_time="2026-11-23T07:00:00.000000Z",
+                           last_time="2026-11-23T08:00:00.000000Z", clusters=["prod-eu"], levels=["Metadata"]),
+        findings=findings,
+        incidents=[incident],
+        notices=[Notice("n-1", "2026-11-23T07:00:00.000000Z", "Some rules are blind", "The log has no request bodies.")],
+        summary=Summary(findings=count_severities(findings), incidents=count_severities([incident]), suppressed=1, rules=5),
+    )  # fmt: skip

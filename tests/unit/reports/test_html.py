@@ -6,7 +6,7 @@ import pytest
 
 from kubewake.finding import ResultDocument, Step
 from kubewake.reports import Style, default_audience
-from kubewake.reports.html import command, in_words, sentences, timeline
+from kubewake.reports.telling import command, in_words, sentences, timeline
 from tests.unit.reports import sample
 from tests.unit.reports.rendering import rendered
 
@@ -157,6 +157,7 @@ def test_a_story_is_three_answers(story, questions):
         ("kubectl get pods  # changes nothing", ("kubectl get pods", "changes nothing")),
         ("kubectl get pods", ("kubectl get pods", "")),
         ("Ask the owner.", ("", "Ask the owner.")),
+        ("# withdraw the login  # it stays valid", ("", "Withdraw the login (it stays valid)")),
     ],
 )
 def test_commands_are_apart_from_what_is_said_of_them(step, parts):
