@@ -3,8 +3,9 @@
 from functools import lru_cache
 from typing import Any
 
+from kubewake.event import NO_BODY
 from kubewake.facts import Facts
-from kubewake.fields import CARRIED, reader, scope_of
+from kubewake.fields import CARRIED, level_of, reader, scope_of
 from kubewake.redact import redact_value
 
 WORKLOADS = frozenset(
@@ -52,12 +53,14 @@ BY_RESOURCE: dict[str, frozenset[str]] = {
 
 def behaviour_values(facts: Facts) -> dict[str, Any]:
     """The carried fields that are the same for every event of the behaviour."""
-    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "behaviour"))
+    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "behaviour", True))
 
 
 def event_values(facts: Facts) -> dict[str, Any]:
     """The carried fields that depend on the single event."""
-    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "event"))
+    event = facts.event
+    with_bodies = event.request_object is not NO_BODY or event.response_object is not NO_BODY
+    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "event", with_bodies))
 
 
 def _values(facts: Facts, fields: tuple[tuple[str, Any, bool], ...]) -> dict[str, Any]:
@@ -71,11 +74,19 @@ def _values(facts: Facts, fields: tuple[tuple[str, Any, bool], ...]) -> dict[str
 
 
 @lru_cache(maxsize=4096)
-def carried_for(resource: str, subresource: str, verb: str, scope: str) -> tuple[tuple[str, Any, bool], ...]:
+def carried_for(
+    resource: str,
+    subresource: str,
+    verb: str,
+    scope: str,
+    with_bodies: bool,
+) -> tuple[tuple[str, Any, bool], ...]:
     """Names and readers of the fields of a scope that can apply to such requests, and whether a value is free text."""
     chosen = []
     for name in CARRIED:
         first = name.partition(".")[0]
+        if not with_bodies and level_of(name) != "Metadata":
+            continue
         if scope_of(name) == scope and (
             first in ALWAYS
             or (first in OF_WRITES and verb in WRITES)

@@ -44,7 +44,7 @@ def credential_id(facts: Facts) -> str | None:
 
 
 @field("credential.kind", "text", "Kind of the credential: token, certificate or legacy-token; none where the event "
-       "does not tell.", example="token")  # fmt: skip
+       "does not tell.", scope="behaviour", example="token")  # fmt: skip
 def credential_kind(facts: Facts) -> str | None:
     if credential_secret(facts) is not None or annotation(facts, LEGACY) is not None:
         return "legacy-token"

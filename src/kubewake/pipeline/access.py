@@ -6,7 +6,7 @@ from kubewake.engine import Reader
 from kubewake.engine.access import Access
 from kubewake.engine.order import Order
 from kubewake.facts import Context
-from kubewake.pipeline.scan import read_chunk
+from kubewake.pipeline.scan import grouped, read_chunks
 from kubewake.rbac import RbacState
 from kubewake.rbac.usage import RbacUsage
 from kubewake.rules.ruleset import RuleSet
@@ -18,8 +18,8 @@ def learn(paths: Sequence[str], state: RbacState, usage: RbacUsage) -> None:
     reader = Reader(RuleSet(()), Context())
     order = Order()
     access = Access(state)
-    for chunk in FileSource(paths).chunks():
-        order.put(read_chunk(reader, chunk))
+    for group in grouped(FileSource(paths).chunks()):
+        order.put(read_chunks(reader, group))
         for stub in order.take():
             access.observe(stub)
             usage.observe(stub)

@@ -3,14 +3,16 @@
 import multiprocessing
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 
 import msgspec
 
 from kubewake.engine import Fold, Reader
+from kubewake.event import Malformed
 from kubewake.finding import Finding, Incident, Notice, ResultDocument
 from kubewake.formats import head_batches
+from kubewake.head import HeadBatch
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.spill import FindingSpill
@@ -18,8 +20,11 @@ from kubewake.rbac import RbacState
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.files import load
 
-CHUNKS_PER_WORKER = 2
-"""Chunks under way per worker: enough to keep it busy, few enough to bound memory."""
+CHUNKS_PER_OBSERVATION = 8
+"""32 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
+
+GROUPS_PER_WORKER = 2
+"""Groups of chunks under way per worker: enough to keep it busy, few enough to bound memory."""
 
 PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 """Smaller inputs are done before a second process has started."""
@@ -49,7 +54,7 @@ def scan(
         observations = read_parallel(chunks, knowledge, workers, since, until)
     else:
         reader = Reader(rules, context, since=since, until=until)
-        observations = (read_chunk(reader, chunk) for chunk in chunks)
+        observations = (read_chunks(reader, group) for group in grouped(chunks))
     for observation in observations:
         fold.absorb(observation)
         changed = fold.advance()
@@ -66,13 +71,36 @@ def scan(
     return fold.document(spill)
 
 
-def read_chunk(reader: Reader, chunk: Chunk) -> Observation:
-    """Decode and judge one chunk."""
-    data, malformed = load(chunk)
-    observation = reader.read(
-        head_batches(data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format),
-    )
-    observation.file = chunk.file
+def grouped(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well."""
+    group: list[Chunk] = []
+    for chunk in chunks:
+        if group and (len(group) >= CHUNKS_PER_OBSERVATION or group[-1].file != chunk.file):
+            yield group
+            group = []
+        group.append(chunk)
+    if group:
+        yield group
+
+
+def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
+    """Decode and judge chunks of one file."""
+    malformed: list[Malformed] = []
+
+    def heads() -> Iterator[HeadBatch]:
+        for chunk in chunks:
+            data, broken = load(chunk)
+            malformed.extend(broken)
+            yield from head_batches(
+                data,
+                file=chunk.file,
+                first_line=chunk.first_line,
+                cluster=chunk.cluster,
+                hint=chunk.format,
+            )
+
+    observation = reader.read(heads())
+    observation.file = chunks[0].file
     observation.malformed = [*malformed, *observation.malformed]
     observation.malformed_total += len(malformed)
     return observation
@@ -90,9 +118,9 @@ def read_parallel(
     decode = msgspec.msgpack.Decoder(Observation).decode
     with ProcessPoolExecutor(workers, context, _start_worker, (knowledge, since, until)) as pool:
         under_way: deque[Future[bytes]] = deque()
-        for chunk in chunks:
-            under_way.append(pool.submit(_read_in_worker, chunk))
-            if len(under_way) >= workers * CHUNKS_PER_WORKER:
+        for group in grouped(chunks):
+            under_way.append(pool.submit(_read_in_worker, group))
+            if len(under_way) >= workers * GROUPS_PER_WORKER:
                 yield decode(under_way.popleft().result())
         while under_way:
             yield decode(under_way.popleft().result())
@@ -109,6 +137,6 @@ def _start_worker(knowledge: Knowledge, since: str, until: str) -> None:
     _reader = Reader(rules, context, since=since, until=until)
 
 
-def _read_in_worker(chunk: Chunk) -> bytes:
+def _read_in_worker(chunks: list[Chunk]) -> bytes:
     assert _reader is not None
-    return msgspec.msgpack.encode(read_chunk(_reader, chunk))
+    return msgspec.msgpack.encode(read_chunks(_reader, chunks))

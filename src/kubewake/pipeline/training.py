@@ -6,7 +6,7 @@ from kubewake.baseline import Archive
 from kubewake.engine import Fold, Reader
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.scan import read_chunk
+from kubewake.pipeline.scan import grouped, read_chunks
 from kubewake.sources.files import FileSource
 
 
@@ -20,8 +20,8 @@ def train(
     """Baselines by cluster. What belongs to an incident of these logs is not learnt; all else is, without probation."""
     rules, context = knowledge.load()
     reader, fold = Reader(rules, context), Fold(rules, baselines=knowledge.baselines())
-    for chunk in FileSource(paths, cluster=cluster).chunks():
-        observation = read_chunk(reader, chunk)
+    for group in grouped(FileSource(paths, cluster=cluster).chunks()):
+        observation = read_chunks(reader, group)
         fold.absorb(observation)
         fold.advance()
         fold.closed()
