@@ -20,7 +20,7 @@ from kubewake.baseline.population import Population
 from kubewake.baseline.probation import LEAST_SECONDS, Novelty, due_after
 from kubewake.baseline.surprise import Ask, ask_all, nats_of
 from kubewake.baseline.template import NAMED
-from kubewake.baseline.traits import LADEN, WHAT, WHO, Portrait, payload_of, portray
+from kubewake.baseline.traits import HOUR_BLOCK, LADEN, WHAT, WHO, Portrait, payload_of, portray
 from kubewake.baseline.volume import SPAN_CHARACTERS, Volume
 from kubewake.finding import Notice, stable_id
 from kubewake.observation import Signal, Stub
@@ -34,6 +34,7 @@ IDENTITIES_MAX = 20_000
 FAMILIAR_MAX = 200_000
 """Behaviours of today that are known by their number; only speed is lost when it starts anew."""
 SEEN_MAX = 50_000
+BLOCK_SECONDS = 3600.0 * HOUR_BLOCK
 TOLD_MAX = 10_000
 VOLUME_THREAT = 0.6
 """Different objects are counted for actions that weigh at least this much."""
@@ -71,6 +72,7 @@ class Baseline:
         self._keys = sum(len(identity.keys) for identity in archive.identities.values())
         self._contexts = sum(len(identity.contexts) for identity in archive.identities.values())
         self._wake = ""
+        self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
         """What is unusual about the next stub; nothing for known behaviours."""
@@ -169,6 +171,8 @@ class Baseline:
         if known is not None:
             if days.last_day(known) != day:
                 self._meet_again(identity, portrait, stub)
+            elif identity.kind == "human":
+                self._note_hour(identity, portrait)
             return tuple(found)
         pending = self._probation.pending.get(portrait.key)
         if pending is not None:
@@ -314,6 +318,16 @@ class Baseline:
             self._strata_of(identity, portrait, statement).add(day, 0.0)
         self._flow(identity.kind, stub, novel=False)
 
+    def _note_hour(self, identity: Identity, portrait: Portrait) -> None:
+        """A known behaviour at another hour: hours are no part of a behaviour, but of what a person is like."""
+        for trait in portrait.traits:
+            context = identity.contexts.get(trait.context) if trait.facet == "hour" else None
+            if context is None:
+                continue
+            if trait.value not in context.values:
+                self._population.add(identity.user, trait.context, trait.value)
+            context.add(trait.value, days.on_day(self._running.day))
+
     def _learn(
         self, identity: Identity, key: int, seen: tuple[int, int], portrait: Portrait | Novelty, role: str
     ) -> None:
@@ -355,13 +369,15 @@ class Baseline:
             if running.day:
                 self._forget_old(day)
             running.day = day
+        if now >= self._fresh_until:
+            self._fresh_until = (now // BLOCK_SECONDS + 1) * BLOCK_SECONDS
             self._familiar.clear()
             self._seen.clear()
         self._set_wake()
 
     def _set_wake(self) -> None:
-        """When the quick path must be left: at midnight, or when a probation ends."""
-        at = min((self._running.day + 1) * float(days.DAY_SECONDS), self._probation.next_due())
+        """When the quick path must be left: every three hours, which is as fine as hours are told, or a probation's end."""
+        at = min(self._fresh_until, self._probation.next_due())
         self._wake = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
     def _release(self, novelty: Novelty, today: int) -> None:

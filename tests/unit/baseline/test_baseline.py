@@ -1,0 +1,156 @@
+"""The surprise model as a whole: what is said of whom, and what is learnt."""
+
+import math
+
+from kubewake.baseline import Baseline
+from kubewake.baseline.explanation import recompute
+from kubewake.baseline.traits import WHAT, WHO
+from tests.unit.baseline.house import House, at, learnt, said, total
+
+
+def test_a_known_routine_says_nothing_and_a_first_minute_neither() -> None:
+    house, baseline = House(), Baseline()
+
+    assert not said(baseline, house.history(3))
+
+
+def test_a_strange_hand_on_a_known_login_is_said_with_what_and_who() -> None:
+    house, baseline = learnt()
+
+    signals = said(baseline, house.theft(10))
+
+    assert {signal.detector for signal in signals} >= {WHAT, WHO}
+    assert {signal.tactic for signal in signals} >= {"initial-access", "credential-access", "privilege-escalation"}
+    assert total(signals) > 3.5
+    assert "carla never used the program curl (0 of " in " ".join(signal.text for signal in signals)
+    assert all(signal.kind == "surprise" for signal in signals)
+
+
+def test_the_same_work_by_the_same_person_elsewhere_in_their_reach_weighs_little() -> None:
+    house, baseline = learnt()
+    ordinary = house.person("carla", at(10, 50_000), verb="list", resource="pods", namespace="docs")
+
+    assert total(said(baseline, [ordinary])) < 0.5
+
+
+def test_cold_start_is_silent_rather_than_loud() -> None:
+    house, baseline = House(), Baseline()
+    first = [item for item in house.day(0)][:40]
+
+    assert not said(baseline, first)
+    assert total(said(baseline, house.theft(0.1))) < 1.0
+
+
+def test_repeats_say_nothing_new() -> None:
+    house, baseline = learnt()
+    attack = house.theft(10)
+    once = said(baseline, attack)
+    again = said(baseline, [house.person("carla", at(10, 14 * 3600 + 60 + n * 0.01), verb="list", resource="secrets",
+                            namespace="", name="", source="203.0.113.9", client="curl") for n in range(10_000)])  # fmt: skip
+
+    assert once
+    assert [signal for signal in again if signal.detector != "unusual-volume"] == []
+
+
+def test_what_is_new_stays_new_for_a_day_and_is_then_known() -> None:
+    house, baseline = learnt()
+    task = {"verb": "list", "resource": "cronjobs", "namespace": "mail"}
+    key_count = len(baseline.archive.identities["carla"].keys)
+    baseline.observe(house.person("carla", at(10, 50_000), **task))
+    baseline.observe(house.person("carla", at(11, 40_000), **task))
+    assert len(baseline.archive.identities["carla"].keys) == key_count
+
+    baseline.observe(house.person("carla", at(11, 60_000), **task))
+    assert len(baseline.archive.identities["carla"].keys) == key_count + 1
+
+
+def test_what_is_in_an_incident_is_never_learnt() -> None:
+    house = House()
+    baseline = Baseline(lambda user, session, since: session[1] == "203.0.113.9")
+    for item in house.history(10):
+        baseline.observe(item)
+    first = total(said(baseline, house.theft(10)))
+    second = total(said(baseline, house.theft(12)))
+
+    assert first > 3.5
+    assert math.isclose(first, second, rel_tol=0.1)
+
+
+def test_verdicts_teach_benign_at_once_and_malicious_never() -> None:
+    house, baseline = learnt()
+    said(baseline, house.theft(10))
+    other_house, refusing = learnt()
+    said(refusing, other_house.theft(10))
+
+    assert baseline.teach("carla", benign=True) == 4
+    assert not said(baseline, house.theft(10.01))
+    assert refusing.teach("carla", benign=False) == 4
+    assert total(said(refusing, other_house.theft(13))) > 3.0
+
+
+def test_numbers_in_a_detail_give_the_contribution_again() -> None:
+    house, baseline = learnt()
+
+    for signal in said(baseline, house.theft(10)):
+        detail = signal.detail
+        if "traits" not in detail:
+            continue
+        surprise = recompute(detail)
+        p = (1 + detail["higher"]) / (1 + detail["observed"])
+        evidence = max(0.0, math.log(0.5) - 0.5 * math.log(p))
+        assert math.isclose(surprise, detail["surprise"], abs_tol=1e-5)
+        assert math.isclose(p, detail["p"], abs_tol=1e-8)
+        assert math.isclose(evidence * detail["threat"] * detail["factor"], signal.nats, abs_tol=1e-5)
+
+
+def test_numbers_in_a_detail_are_those_of_the_state() -> None:
+    house, baseline = learnt()
+    identity = baseline.archive.identities["carla"]
+    signal = next(item for item in said(baseline, house.theft(10)[:1]) if item.detector == WHO)
+    traits = {trait["facet"]: trait for trait in signal.detail["traits"]}
+
+    assert traits["program"]["requests"] == identity.requests_in() - 1
+    assert traits["program"]["distinct"] == len(identity.contexts["client"].values)
+    everybody = traits["program"]["peers"][-1]
+    held = [item for item in baseline.archive.identities.values() if "client" in item.contexts]
+    assert everybody[3] == sum(len(item.contexts["client"].values) for item in held)
+    assert everybody[2] == sum("curl" in item.contexts["client"].values for item in held)
+
+
+def test_without_one_trait_the_surprise_drops_by_what_was_stated() -> None:
+    house, baseline = learnt()
+
+    for signal in said(baseline, house.theft(10)):
+        for trait in signal.detail.get("traits", ()):
+            left = recompute(signal.detail, without=trait["facet"])
+            assert math.isclose(recompute(signal.detail) - left, trait["nats"], abs_tol=1e-5)
+
+
+def test_a_stratum_that_shifts_gives_one_notice_and_half_the_evidence() -> None:
+    house, baseline = learnt()
+    quiet = total(said(baseline, house.theft(10)))
+    house, baseline = learnt()
+    upgrade = [
+        house.person(name, at(10, 30_000 + n), verb="get", resource=f"widgets{n % 9}", namespace="shop")
+        for n, name in enumerate(("anna", "bert", "dirk", "elsa", "fritz") * 9)
+    ]
+    said(baseline, upgrade)
+    shifted = total(said(baseline, house.theft(10)))
+
+    notices = baseline.notices()
+    assert [notice.title for notice in notices] == ["Many identities changed their behaviour at once"]
+    assert shifted < 0.75 * quiet
+    assert not baseline.notices()
+
+
+def test_a_restart_at_any_point_changes_nothing() -> None:
+    house, baseline = learnt(4)
+    stubs = [*house.theft(4), *house.day(5), *house.theft(6)]
+    restarted = Baseline()
+    restarted.restore(baseline.snapshot())
+    for item in stubs:
+        assert baseline.observe(item) == restarted.observe(item)
+        moved = Baseline()
+        moved.restore(restarted.snapshot())
+        restarted = moved
+    assert baseline.snapshot() == restarted.snapshot()
