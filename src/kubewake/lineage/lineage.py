@@ -31,6 +31,10 @@ from kubewake.lineage.state import Place, State, is_routine_actor
 from kubewake.observation import Stub
 
 SNAPSHOT_VERSION = 1
+KNOWN_REQUESTS = 5
+"""After so many requests an identity is known, and a session of it that differs stands out."""
+CREDENTIAL_LINKS = frozenset({"L1", "L11", "L12"})
+"""Links that show a session's credential to be in somebody's hand, known identity or not."""
 USES_FOLLOWED = 64
 """How often an identity does one kind of thing until nobody asks any more by which grant."""
 MAX_KNOWN_BEHAVIOURS = 50_000
@@ -105,6 +109,8 @@ class Lineage:
                 self._known[stub.behaviour] = (session, habit)
         if now - session.last_seconds > BURST_GAP_SECONDS:
             session.burst_seconds = now
+            if session.newcomer and session.number not in self.sessions.held:
+                session.newcomer = False
         session.last_seconds = now
         session.requests += stub.count
         routine = is_routine(habit, now)
@@ -122,6 +128,8 @@ class Lineage:
         if born:
             for birth in self._births:
                 links.extend(birth(stub, session, now))
+            if any(link.id in CREDENTIAL_LINKS and link.scope == "session" for link in links):
+                session.newcomer = self._is_warm(now)
         if (stub.reason and habit.count <= USES_FOLLOWED) or stub.values or stub.impersonated:
             self._note_grant(session, stub, now)
             for use in self._uses:
@@ -157,8 +165,8 @@ class Lineage:
             last_seconds=now,
             burst_seconds=now,
             specific=bool(source or user_agent),
-            newcomer=now - self._start >= WARM_UP_SECONDS,
         )
+        session.newcomer = self._is_warm(now) and (session.anonymous or self._is_known(session.user))
         session.machine = is_routine_actor(session)
         self._renew(session)
         before = self.sessions.evicted
@@ -169,6 +177,16 @@ class Lineage:
         self._origins[origin] = session
         self.state.settle(session)
         return session, True
+
+    def _is_warm(self, now: float) -> bool:
+        """Whether the stream has gone on long enough to tell newcomers."""
+        return now - self._start >= WARM_UP_SECONDS
+
+    def _is_known(self, user: str) -> bool:
+        """Whether an identity has been at work before in another session, so that a new one stands out."""
+        identity = self.sessions.identities.get(user)
+        sessions = [self.sessions.by_number[number] for number in identity.sessions] if identity is not None else []
+        return sum(session.requests for session in sessions) >= KNOWN_REQUESTS
 
     def _renew(self, session: Session) -> None:
         """Recognise an older session under a fresh credential, or a workload's program in another of its pods."""

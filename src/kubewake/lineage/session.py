@@ -62,7 +62,7 @@ class Session(Struct, kw_only=True):
     specific: bool = True
     """False where neither address nor client is known, so that several hands may share the session."""
     newcomer: bool = False
-    """Born after the stream had warmed up: it was not there before."""
+    """Born after the stream had warmed up, to an identity known from elsewhere, and not yet back after a quiet visit."""
     machine: bool = False
     """The cluster's own machinery at its daily work (see `state.is_routine_actor`)."""
     renewed: bool = False

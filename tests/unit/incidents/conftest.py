@@ -23,12 +23,17 @@ RULES = {
 }  # fmt: skip
 
 
+PEOPLE = ("ann", "bob", "mallory", "first", "system:serviceaccount:kube-system:deployment-controller")
+
+
 class Teller:
-    """Feeds stubs to the stories of a cluster; a story warms up for ten minutes first."""
+    """Feeds stubs to the stories of a cluster, where the usual people have been at work for ten minutes elsewhere."""
 
     def __init__(self, **settings):
         self.stories = Stories(RULES, **settings)
-        self.stories.observe(handmade(-600, user="someone.else", user_agent="other/1", client="other"))
+        for user in PEOPLE:
+            for second in range(-600, -590, 2):
+                self.stories.observe(handmade(second, user=user, source="192.0.2.200", user_agent="desk/1", client="other"))
 
     def tell(self, stub, *rules, suppressed=False):
         accusations = [Accusation(RULES[rule], f"finding-{rule}-{stub.user}", stub, (), suppressed) for rule in rules]

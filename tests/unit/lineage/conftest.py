@@ -51,9 +51,10 @@ def follow(stubs, *, warm=True, disabled=frozenset()):
     lineage = Lineage(disabled)
     if warm:
         first = datetime.fromisoformat(stubs[0].time)
-        early = handmade(user="someone.else", user_agent="other/1", client="other")
-        early.time = early.last_time = (first - timedelta(seconds=600)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-        lineage.observe(early)
+        for user in ["someone.else", *dict.fromkeys(stub.user for stub in stubs)]:
+            early = handmade(user=user, user_agent="other/1", client="other", source="192.0.2.200", count=9)
+            early.time = early.last_time = (first - timedelta(seconds=600)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+            lineage.observe(early)
     return lineage, [link for stub in stubs for link in lineage.observe(stub)]
 
 

@@ -110,10 +110,41 @@ def test_habits_are_told_apart(make):
 
 def test_newcomers_are_known_only_after_the_warm_up(make):
     lineage = Lineage()
-    lineage.observe(make(0, user_agent="old/1"))
+    lineage.observe(make(0, user_agent="old/1", count=5))
     lineage.observe(make(299, user_agent="early/1"))
     assert not lineage.session.newcomer
     lineage.observe(make(301, user_agent="new/1"))
+    assert lineage.session.newcomer
+
+
+def test_only_a_known_identity_has_newcomers(make):
+    lineage = Lineage()
+    lineage.observe(make(0, user="someone.else"))
+    lineage.observe(make(400, user_agent="first/1", count=4))
+    assert not lineage.session.newcomer, "all that is known of ann"
+    lineage.observe(make(401, user_agent="first/1"))
+    lineage.observe(make(402, user_agent="second/1"))
+    assert lineage.session.newcomer
+    lineage.observe(make(403, user="", user_agent="scan/1", actor_kind="anonymous"))
+    assert lineage.session.newcomer, "nobody knows the nameless"
+
+
+def test_who_comes_back_after_a_quiet_visit_is_no_newcomer(make):
+    lineage = Lineage()
+    lineage.observe(make(0, user_agent="old/1", count=9))
+    lineage.observe(make(400, user_agent="new/1"))
+    assert lineage.session.newcomer
+    lineage.observe(make(1100, user_agent="new/1"))
+    assert not lineage.session.newcomer
+
+
+def test_a_minted_token_is_a_newcomer_to_whatever_identity(slice_of):
+    lineage = Lineage()
+    stubs = slice_of("token-minted-and-used")
+    early = slice_of("grant-and-use")[0]
+    early.time = stubs[0].time[:11] + "00:00:00.000000Z"
+    for stub in (early, *stubs):
+        lineage.observe(stub)
     assert lineage.session.newcomer
 
 
