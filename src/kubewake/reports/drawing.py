@@ -16,7 +16,7 @@ NODE_WIDTH, NODE_HEIGHT = 190, 52
 GAP_X, GAP_Y, MARGIN = 22, 54, 12
 LANE_WIDTH = 18
 """Width of the lane that an edge takes through a layer that it only passes."""
-NAME_CHARS = 25
+NAME_CHARS = 24
 """Characters of a name that fit into a node at 11 px; the whole name is in the node's title."""
 SWEEPS = 6
 DOT_X, DOT_Y = 0.35, 0.43

@@ -124,7 +124,7 @@ def test_says_what_could_not_be_seen_and_what_was_suppressed():
     assert "Unreadable input: 4 pieces" in page.text
     assert "Suppressed by your own filters" in page.text
     assert "filter-" in page.text
-    assert "1 requests had fields" in page.text
+    assert "1 request with fields" in page.text
     assert "Nothing in it looks like an attack" in Page(rendered("html", ResultDocument(), EVERYONE)).text
 
 
