@@ -1,5 +1,7 @@
 """All campaigns of a cluster: which session belongs to which, how long a story waits, and when it stands."""
 
+import msgspec
+
 from kubewake.finding import stable_id
 from kubewake.incidents.campaign import READS, Campaign, Member
 from kubewake.incidents.threshold import (
@@ -71,6 +73,8 @@ class CampaignBook:
         self.changed: dict[str, None] = {}
         self.merged: dict[str, str] = {}
         """Ids of incidents that turned out to be part of another, with that one's id."""
+        self.retired: list[Campaign] = []
+        """Incidents that have become part of another and must still be told closed."""
         self.evicted = 0
 
     def add(self, session: Session, ref: EventRef, cluster: str, now: float) -> Campaign:
@@ -127,6 +131,7 @@ class CampaignBook:
             self.changed.pop(drop, None)
             if upper.opened_time:
                 self.merged[drop] = keep
+                self.retired.append(msgspec.structs.replace(upper, id=drop, closed=True))
             upper.id, upper.opened_time = keep, lower.opened_time
             self.campaigns[keep] = upper
             for number in upper.members:
@@ -134,6 +139,8 @@ class CampaignBook:
                     self.active[number] = keep
         elif lower.opened_time:
             self.merged[lower.id] = upper.id
+            lower.closed = True
+            self.retired.append(lower)
 
     def include(self, campaign: Campaign, session: Session, ref: EventRef, now: float) -> None:
         """Take an ordinary request of a member into the story where the session is the intruder's; else beside it."""

@@ -47,6 +47,7 @@ class _Saved(Struct):
     lately: list[EventRef]
     aside: dict[int, list[tuple[Piece, EventRef]]]
     evicted: int
+    retired: list[Campaign] = []
     statistical: int = 0
     bar_shift: float = 0.0
 
@@ -241,16 +242,28 @@ class IncidentBuilder:
 
     def current(self) -> list[Incident]:
         """Every incident, open and closed, oldest first."""
+        self._built = {id_: built for id_, built in self._built.items() if id_ in self._book.campaigns}
         incidents = [self._incident(campaign) for campaign in self._book.campaigns.values() if campaign.opened_time]
         return sorted(incidents, key=lambda incident: (incident.first_time, incident.id))
 
     def changed(self) -> list[Incident]:
-        """Incidents that opened or grew since the last call, in the order of their first change."""
-        changed = [
-            self._incident(self._book.campaigns[id_]) for id_ in self._book.changed if id_ in self._book.campaigns
-        ]
-        self._book.changed.clear()
+        """Incidents that opened or grew since the last call, in the order of their first change.
+
+        One that turned out to be part of another is told a last time, as closed, and is not `current` any more.
+        """
+        book = self._book
+        changed = [self._joined(campaign) for campaign in book.retired]
+        changed += [self._incident(book.campaigns[id_]) for id_ in book.changed if id_ in book.campaigns]
+        book.retired.clear()
+        book.changed.clear()
         return changed
+
+    def _joined(self, campaign: Campaign) -> Incident:
+        """The last state of an incident that has become part of another."""
+        self._built.pop(campaign.id, None)
+        incident = build_incident(campaign, self._lineage.sessions, self._infos, self._book.bar, self._reach)
+        incident.title = f"Part of {self._book.merged[campaign.id]}: {incident.title}"
+        return incident
 
     @property
     def merged(self) -> dict[str, str]:
@@ -295,6 +308,7 @@ class IncidentBuilder:
                 children=self._flow.children,
                 merged=self._book.merged,
                 changed=list(self._book.changed),
+                retired=self._book.retired,
                 lately=list(self._lately.values()),
                 aside=self._aside,
                 evicted=self._book.evicted,
@@ -318,6 +332,7 @@ class IncidentBuilder:
         book.campaigns = {campaign.id: campaign for campaign in saved.campaigns}
         book.active, book.merged, book.evicted = saved.active, saved.merged, saved.evicted
         book.changed = dict.fromkeys(saved.changed)
+        book.retired = saved.retired
         book.statistical, book.bar_shift = saved.statistical, saved.bar_shift
         flow.parents, flow.children = saved.parents, saved.children
         self._built.clear()

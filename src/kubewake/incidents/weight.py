@@ -126,7 +126,7 @@ def is_anomaly_only(parts: Iterable[Part]) -> bool:
 def score_of(pieces: list[Piece], strengths: Mapping[int, float], links: int) -> tuple[float, list[Part]]:
     """A story's score and its parts: evidence along the paths, or the strongest session's own where that is more.
 
-    Anomalies alone count nothing unless they span two tactics, or one and an exact link (`links` of them).
+    Anomalies alone count nothing unless they span two tactics in two requests, or one and an exact link (`links` of them).
     """
     parts = parts_of(pieces, strengths)
     score = sum(part.nats for part in parts)
@@ -137,6 +137,7 @@ def score_of(pieces: list[Piece], strengths: Mapping[int, float], links: int) ->
             score, parts = total, own
     if is_anomaly_only(parts):
         tactics = {part.tactic for part in parts if part.kind == "surprise"}
-        if len(tactics) < 2 and not (tactics and links):
+        requests = {piece.key >> 2 for piece in pieces if piece.kind == "surprise"}
+        if min(len(tactics), len(requests)) < 2 and not (tactics and links):
             return 0.0, parts
     return round(score, 3), parts

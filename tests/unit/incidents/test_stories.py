@@ -3,7 +3,9 @@
 import pytest
 
 from kubewake.errors import StoreError
+from kubewake.finding import Entity
 from kubewake.incidents import Stories
+from kubewake.lineage import Link
 from kubewake.observation import Signal
 
 RUNNER = {"user": "system:serviceaccount:ci:runner", "credential": "JTI=r"}
@@ -61,6 +63,28 @@ def test_growth_keeps_the_id_and_is_told_once(teller):
     [second] = teller.stories.changed()
     assert second.id == first.id
     assert second.score > first.score
+
+
+def test_two_incidents_that_a_late_certificate_joins(teller):
+    """The certificate's user is caught first; then a body shows whose request it was."""
+    sha = "ab" * 32
+    csr = {"resource": "certificatesigningrequests", "namespace": "", "name": "req"}
+    teller.say(0, "t-secrets", verb="create", user_agent="curl/8", values={"csr.common_name": "ghost"}, **csr)
+    teller.say(20, "t-admin", user="bob", verb="create", resource="clusterrolebindings", namespace="", name="b", source="203.0.113.9")
+    assert len(teller.incidents) == 2
+    teller.stories.changed()
+    lineage = teller.stories._lineage
+    cause, effect = (next(s for s in lineage.sessions.by_number.values() if s.user == user and s.newcomer) for user in ("ann", "bob"))
+    late = Link(id="L11", cause=cause.number, effect=effect.number, strength=1.0, scope="session", text=f"uses certificate {sha[:4]}",
+                source=Entity("identity", "ann"), target=Entity("credential", sha), cause_ref=cause.recent[-1], seconds=lineage.now)  # fmt: skip
+    gone = next(incident.id for incident in teller.incidents if incident.root_cause.name == "bob")
+    teller.stories._builder._flow.join(late, lineage.now)
+    [incident] = teller.incidents
+    told = {item.id: item for item in teller.stories.changed()}
+    assert set(told) == {incident.id, gone}
+    assert told[gone].state == "closed"
+    assert told[gone].title.startswith(f"Part of {incident.id}: ")
+    assert teller.stories.merged() == {gone: incident.id}
 
 
 def test_suppressed_findings_open_nothing(teller, make):
