@@ -56,6 +56,8 @@ class Running(Struct):
     volumes_evicted: int = 0
     budget: Budget = msgspec.field(default_factory=Budget)
     openings: int = 0
+    spoken: dict[str, tuple[str, int, float]] = {}
+    """Topics with the ten minutes, the number and the loudest of the statements made on them."""
     told: dict[int, str] = {}
     """Strangers spoken of, each with the ten minutes of the last time."""
     notices: list[Notice] = []

@@ -36,6 +36,8 @@ FAMILIAR_MAX = 200_000
 SEEN_MAX = 50_000
 BLOCK_SECONDS = 3600.0 * HOUR_BLOCK
 TOLD_MAX = 10_000
+SPOKEN_MAX = 32
+"""Statements on one identity and tactic in ten minutes; a flood of new names is one matter, not thousands."""
 VOLUME_THREAT = 0.6
 """Different objects are counted for actions that weigh at least this much."""
 ORIGIN_THREAT = 0.9
@@ -71,7 +73,7 @@ class Baseline:
         self._seen: dict[tuple[str, ...], tuple[Identity, Portrait]] = {}
         self._keys = sum(len(identity.keys) for identity in archive.identities.values())
         self._contexts = sum(len(identity.contexts) for identity in archive.identities.values())
-        self._wake = ""
+        self._wake = self._span = ""
         self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
@@ -167,6 +169,7 @@ class Baseline:
         found: list[Signal] = []
         if portrait.threat >= VOLUME_THREAT:
             self._weigh_volume(stub, portrait, found)
+        self._span = stub.time[:SPAN_CHARACTERS]
         known = identity.keys.get(portrait.key)
         if known is not None:
             if days.last_day(known) != day:
@@ -255,18 +258,30 @@ class Baseline:
         flow = self._running.flows.get(identity.kind)
         factor = SHIFT_EVIDENCE if flow is not None and flow.shifting else 1.0
         nats = rank.evidence * threat * factor
-        if nats < TELLING_NATS:
+        tactic = portrait.tactic if statement == WHAT else "initial-access"
+        if nats < TELLING_NATS or not self._may_speak(f"{portrait.user}\0{statement}\0{tactic}", nats):
             return
         found.append(
             Signal(
                 "surprise",
                 statement,
-                portrait.tactic if statement == WHAT else "initial-access",
+                tactic,
                 round(nats, 6),
                 sentence_of(portrait, asks, rank, identity.days_known()),
                 detail_of(portrait, asks, rank, stratum=stratum, threat=threat, factor=factor, nats=nats),
             )
         )
+
+    def _may_speak(self, topic: str, nats: float) -> bool:
+        """Whether there is more to say on a topic in these ten minutes: at most so often, or louder than before."""
+        spoken = self._running.spoken
+        span, times, loudest = spoken.pop(topic, ("", 0, 0.0))
+        if span != self._span:
+            times, loudest = 0, 0.0
+        if len(spoken) >= TOLD_MAX:
+            del spoken[next(iter(spoken))]
+        spoken[topic] = (self._span, times + 1, max(loudest, nats))
+        return times < SPOKEN_MAX or nats > loudest
 
     def _weigh_volume(self, stub: Stub, portrait: Portrait, found: list[Signal]) -> None:
         name = f"{stub.user}\0{portrait.action}"

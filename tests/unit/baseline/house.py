@@ -11,6 +11,7 @@ from kubewake.detectors import DetectorSet
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.fold import ClusterFold
 from kubewake.finding import Incident
+from kubewake.incidents import Stories
 from kubewake.observation import Signal, Stub
 from kubewake.rules.ruleset import RuleSet
 from tests.unit.engine.stubs import stub
@@ -142,10 +143,12 @@ def total(signals: Iterable[Signal]) -> float:
 
 
 class Cluster:
-    """The stateful half of the engine without rules: incidents rest on statistics alone."""
+    """The stateful half of the engine without rules and links: incidents rest on statistics alone."""
 
     def __init__(self) -> None:
         self.fold = ClusterFold(RuleSet(()), (), {}, None)
+        self.fold.stories = Stories({}, disabled_links=frozenset(f"L{number}" for number in range(1, 16)))
+        self.fold.baseline = Baseline(self.fold.stories.is_suspected)
         self._book, self._fleet = FindingBook({}), DetectorSet(())
 
     def watch(self, stubs: Iterable[Stub]) -> "Cluster":

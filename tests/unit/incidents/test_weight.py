@@ -16,8 +16,8 @@ from kubewake.incidents.weight import (
 from kubewake.rules.model import RuleInfo
 
 
-def piece(detector, tactic, nats, *, kind="rule", session=1, seconds=0.0):
-    return Piece(kind, detector, tactic, nats, f"{detector} spoke", session, seconds, 8)
+def piece(detector, tactic, nats, *, kind="rule", session=1, seconds=0.0, key=8):
+    return Piece(kind, detector, tactic, nats, f"{detector} spoke", session, seconds, key)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,10 @@ def test_anomalies_alone_need_two_tactics_or_an_exact_link():
     one = [piece("s", "discovery", 9.0, kind="surprise")]
     assert score_of(one, {1: 1.0}, 0)[0] == 0.0
     assert score_of(one, {1: 1.0}, 1)[0] == 9.0
-    two = [*one, piece("t", "impact", 3.0, kind="surprise")]
+    two = [*one, piece("t", "impact", 3.0, kind="surprise", key=16)]
     assert score_of(two, {1: 1.0}, 0)[0] == 12.0
+    same_request = [*one, piece("t", "impact", 3.0, kind="surprise")]
+    assert score_of(same_request, {1: 1.0}, 0)[0] == 0.0
 
 
 @pytest.mark.parametrize(
