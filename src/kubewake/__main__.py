@@ -48,8 +48,9 @@ def run(arguments: list[str]) -> int:
     from kubewake.cli.app import build  # noqa: PLC0415  # as above
 
     try:
-        result = build()(arguments, exit_on_error=False, result_action="return_value")
-    except CycloptsError:
+        result = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        sys.stderr.write(f"kubewake: {' '.join(str(error).split())} See `{asked(arguments)} --help`.\n")
         return ExitCode.USAGE
     except KubewakeError as error:
         sys.stderr.write(f"kubewake: {error}\n")
@@ -58,6 +59,15 @@ def run(arguments: list[str]) -> int:
         sys.stderr.write("kubewake: interrupted\n")
         return INTERRUPTED
     return int(result) if isinstance(result, int) else ExitCode.CLEAN
+
+
+def asked(arguments: list[str]) -> str:
+    """The command that was meant, with its subcommand where the group has one of that name."""
+    from kubewake.cli.app import build  # noqa: PLC0415  # `--help` must not pay for it
+
+    group = build()[arguments[0]] if arguments[0] in NAMES else None
+    names = set() if group is None else {name for name in group if not name.startswith("-")}
+    return " ".join(["kubewake", *arguments[: 0 if group is None else 1], *(a for a in arguments[1:2] if a in names)])
 
 
 if __name__ == "__main__":

@@ -13,15 +13,32 @@ class Command(NamedTuple):
 
 
 COMMANDS = (
-    Command("demo", "kubewake.cli.demo:demo", "Watch a real attack being detected, on this machine, in a minute", "Start"),
-    Command("scan", "kubewake.cli.scan:scan", "Find attacks in audit logs: files, directories, or - for stdin", "Detect"),
+    Command(
+        "demo", "kubewake.cli.demo:demo", "Watch a real attack being detected, on this machine, in a minute", "Start"
+    ),
+    Command(
+        "scan", "kubewake.cli.scan:scan", "Find attacks in audit logs: files, directories, or - for stdin", "Detect"
+    ),
     Command("serve", "kubewake.cli.serve:serve", "Receive audit events and alert while an attack runs", "Detect"),
-    Command("connect", "kubewake.cli.connect:connect", "Write what an API server needs to send its events here", "Detect"),
-    Command("incidents", "kubewake.cli.incidents:app", "List incidents, tell one in full, draw its graph", "Investigate"),
-    Command("rbac", "kubewake.cli.rbac:app", "Who can do what, how far an identity reaches, what is unused", "Investigate"),
-    Command("baseline", "kubewake.cli.baseline:app", "What is usual for whom: show it, learn it from logs, carry it over", "Investigate"),
+    Command(
+        "connect", "kubewake.cli.connect:connect", "Write what an API server needs to send its events here", "Detect"
+    ),
+    Command(
+        "incidents", "kubewake.cli.incidents:app", "List incidents, tell one in full, draw its graph", "Investigate"
+    ),
+    Command(
+        "rbac", "kubewake.cli.rbac:app", "Who can do what, how far an identity reaches, what is unused", "Investigate"
+    ),
+    Command(
+        "baseline",
+        "kubewake.cli.baseline:app",
+        "What is usual for whom: show it, learn it from logs, carry it over",
+        "Investigate",
+    ),
     Command("rules", "kubewake.cli.rules:app", "List, show, lint, test, explain and tune rules", "Rules"),
-    Command("settings", "kubewake.cli.settings:settings", "Show every setting, its value, and where it came from", "Help"),
+    Command(
+        "settings", "kubewake.cli.settings:settings", "Show every setting, its value, and where it came from", "Help"
+    ),
 )
 
 NAMES = tuple(command.name for command in COMMANDS)
@@ -45,5 +62,6 @@ def overview() -> str:
         "  kubewake scan /var/log/kubernetes  judge the logs that you have",
         "",
         "kubewake COMMAND --help says more. --version prints the version.",
+        "--install-completion teaches your shell the commands.",
     ]
     return "\n".join(lines)

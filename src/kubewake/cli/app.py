@@ -1,6 +1,8 @@
 """The cyclopts application, made from the table of commands."""
 
-from cyclopts import App
+from typing import Any
+
+from cyclopts import App, Parameter
 
 from kubewake import __version__
 from kubewake.cli import COMMANDS, overview
@@ -13,8 +15,14 @@ def build() -> App:
         help="Real-time threat detection on Kubernetes audit logs.",
         version=__version__,
         default_command=lambda: print(overview()),  # noqa: T201  # the overview is this command's output
+        default_parameter=Parameter(show_default=telling),
     )
     for command in COMMANDS:
-        app.command(command.target, name=command.name, help=command.summary)
+        app.command(command.target, name=command.name)
     app.register_install_completion_command()
     return app
+
+
+def telling(default: Any) -> str | None:
+    """A default as `--help` shows it; None where it goes without saying (empty, off, nothing)."""
+    return str(default) if default not in ("", 0, None) and default != [] else None

@@ -111,6 +111,8 @@ def scan(
     for path in paths:
         if path.startswith("-") and path != "-" and not os.path.lexists(path):
             raise SettingsError(f"{path}: no such option; see `kubewake scan --help`")
+    if jobs < 0:
+        raise SettingsError(f"--jobs is {jobs}, expected a number of processes, or 0 for as many as pay off")
     name = output or ("table" if out is None and sys.stdout.isatty() else "jsonl")
     report = find(name)
     source = FileSource(paths, cluster=cluster)
