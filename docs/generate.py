@@ -6,11 +6,14 @@
 Every fact lives in one table in the code (fields, settings, commands, exit codes, rules); the pages are made from them.
 """
 
-import os
-import subprocess
+import io
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cyclopts import App
 
 DOCS = Path(__file__).parent
 
@@ -28,27 +31,33 @@ def settings_page() -> str:
 
 
 def cli_page() -> str:
+    """The overview and the help of every command, as on a terminal of 100 columns, whatever this one has."""
+    from cyclopts import App
     from kubewake.cli import COMMANDS, overview
+    from kubewake.cli.app import build
 
-    parts = [
-        "# Command line\n",
-        "Generated from the program's own help.\n",
-        f"```\n{overview()}\n```\n",
-    ]
-    environment = {**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb", "PYTHONIOENCODING": "utf-8"}
+    app = build()
+    parts = ["# Command line\n", "Generated from the program's own help.\n", f"```\n{overview()}\n```\n"]
     for command in COMMANDS:
-        run = subprocess.run(
-            [sys.executable, "-m", "kubewake", command.name, "--help"],
-            capture_output=True,
-            text=True,
-            env=environment,
-            check=True,
-        )
-        text = "\n".join(line.rstrip() for line in run.stdout.strip().splitlines())
-        parts.append(f"## kubewake {command.name}\n\n```\n{text}\n```\n")
+        parts.append(help_section(app, command.name))
+        group = app[command.name]
+        names = [name for name in group if not name.startswith("-")] if command.target.endswith(":app") else []
+        parts += [help_section(app, command.name, name) for name in sorted(names) if isinstance(group[name], App)]
     parts.append("## Exit codes\n\n| code | meaning |\n| --- | --- |")
     parts += [f"| {int(code)} | {meaning} |" for code, meaning in exit_codes()]
+    parts.append("| 130 | Interrupted with Ctrl-C. |")
     return "\n".join(parts) + "\n"
+
+
+def help_section(app: "App", *words: str) -> str:
+    """The heading and help text of one command."""
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, width=100, no_color=True, legacy_windows=False, _environ={})
+    app.help_print(words, console=console)
+    text = "\n".join(line.rstrip() for line in out.getvalue().strip().splitlines())
+    return f"{'#' * (1 + len(words))} kubewake {' '.join(words)}\n\n```\n{text}\n```\n"
 
 
 def exit_codes() -> list[tuple[int, str]]:
