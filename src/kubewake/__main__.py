@@ -17,6 +17,9 @@ def main() -> None:
     arguments = sys.argv[1:]
     try:
         raise SystemExit(answer(arguments))
+    except KeyboardInterrupt:
+        sys.stderr.write("kubewake: interrupted\n")
+        raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:
         # The reader of our output has gone (`| head`): nothing is wrong, and the interpreter must not complain at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -55,9 +58,6 @@ def run(arguments: list[str]) -> int:
     except KubewakeError as error:
         sys.stderr.write(f"kubewake: {error}\n")
         return error.exit_code
-    except KeyboardInterrupt:
-        sys.stderr.write("kubewake: interrupted\n")
-        return INTERRUPTED
     return int(result) if isinstance(result, int) else ExitCode.CLEAN
 
 
