@@ -109,10 +109,16 @@ class Reception:
         )
         process.start()
         theirs.close()
-        message = ("failed", "KubewakeError", "the webhook's process did not start")
+        message: tuple[Any, ...] = ("failed", "KubewakeError", "the webhook's process did not start")
+        early = []
+        # Senders that waited are served, and told of, before the child has said that it is ready.
         with contextlib.suppress(EOFError, OSError):
-            if ours.poll(_START_SECONDS):
-                message = ours.recv()
+            while ours.poll(_START_SECONDS):
+                heard = ours.recv()
+                if heard[0] in {"ready", "failed"}:
+                    message = heard
+                    break
+                early.append(heard)
         if message[0] != "ready":
             process.kill()
             process.join()
@@ -121,6 +127,8 @@ class Reception:
             raise error(message[2])
         with self._lock:
             self._process, self._connection = process, ours
+        for heard in early:
+            self._take(heard)
 
     def _send(self, message: tuple[Any, ...]) -> None:
         with self._lock, contextlib.suppress(OSError, ValueError):
@@ -147,13 +155,16 @@ class Reception:
                 if self._stopping.is_set():
                     self._send(("stop",))
                 continue
-            if message[0] == "appended":
-                self._appended()
-            elif message[0] == "answered":
-                for item in message[1]:
-                    self._answered(item)
-            elif message[0] == "ask":
-                self._send(("reply", message[1], self._questions[message[2]]()))
+            self._take(message)
+
+    def _take(self, message: tuple[Any, ...]) -> None:
+        if message[0] == "appended":
+            self._appended()
+        elif message[0] == "answered":
+            for item in message[1]:
+                self._answered(item)
+        elif message[0] == "ask":
+            self._send(("reply", message[1], self._questions[message[2]]()))
 
 
 class _Door:
