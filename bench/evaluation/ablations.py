@@ -1,63 +1,146 @@
-"""The engine with one part taken out, to see what the part is worth."""
+"""The engine with one part taken out, to see what the part is worth.
 
-from collections.abc import Callable, Iterable
-from typing import Any
+A part is taken out by putting something plainer in its place while a stream is folded; nothing in the engine knows.
+"""
 
-from kubewake.engine import Fold
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+from kubewake.baseline.action import Action, action_of
+from kubewake.baseline.calibration import Histogram, Rank
+from kubewake.baseline.surprise import Ask
+from kubewake.finding import Incident
 from kubewake.incidents import Accusation, Stories
+from kubewake.incidents.weight import Part, Piece, score_of
 from kubewake.lineage import all_links
 from kubewake.observation import Signal, Stub
-from kubewake.rules.ruleset import RuleSet
 
-Prepare = Callable[[RuleSet], Fold]
+RAW_NATS_MAX = 20.0
 
 
 class Deaf(Stories):
     """Stories that hear nothing of rules."""
 
-    def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), *more: Any, **named: Any) -> None:
+    def observe(
+        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
+    ) -> None:
         """Pass the stub on without its accusations."""
         del accusations
-        super().observe(stub, (), *more, **named)
+        super().observe(stub, (), surprises)
 
 
 class Unsurprised(Stories):
     """Stories that hear nothing of statistics."""
 
     def observe(
-        self,
-        stub: Stub,
-        accusations: Iterable[Accusation] = (),
-        surprises: Iterable[Signal] = (),
-        **named: Any,
+        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
     ) -> None:
         """Pass the stub on without its surprises."""
         del surprises
-        super().observe(stub, accusations, (), **named)
+        super().observe(stub, accusations, ())
 
 
-def fold_with(stories: type[Stories] = Stories, links: frozenset[str] = frozenset()) -> Prepare:
-    """Makes folds whose clusters tell stories in another way, or without these links."""
+class RulesAlone(Stories):
+    """Stories without links and statistics."""
 
-    class Altered(Fold):
-        def _cluster(self, name: str) -> Any:
-            known = name in self._clusters
-            cluster = super()._cluster(name)
-            if not known:
-                cluster.stories = stories(self._infos, reach=cluster._access, disabled_links=links)
-            return cluster
+    def __init__(self, *positional: Any, **named: Any) -> None:
+        super().__init__(*positional, **{**named, "disabled_links": frozenset(all_links())})
 
-    return Altered
+    def observe(
+        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
+    ) -> None:
+        """Pass the stub on without its surprises."""
+        del surprises
+        super().observe(stub, accusations, ())
 
 
-def ablations() -> dict[str, Prepare]:
-    """Every ablation by name, the full engine first."""
+def _never(*_: object) -> bool:
+    return False
+
+
+def _learnt_at_once(first: float, begun: float) -> float:
+    del begun
+    return first
+
+
+def _everything_matters(*what: Any) -> Action:
+    kind, tactic, weight = action_of(*what)
+    return kind, tactic, 1.0 if weight else 0.0
+
+
+def _among_nobody(item: Ask) -> float:
+    """How likely a new value is when nobody else counts: one of all values ever seen anywhere."""
+    return 1.0 / (max((level.distinct for level in item.levels), default=0) + 1)
+
+
+def _uncalibrated(histogram: Histogram, score: float) -> Rank:
+    """A rank that takes a surprise at its word: p = 1 / (1 + e^score)."""
+    del histogram
+    return Rank(0, round(math.exp(min(score, RAW_NATS_MAX))))
+
+
+def _best_piece_only(pieces: list[Piece], strengths: Mapping[int, float], links: int) -> tuple[float, list[Part]]:
+    """A story is worth its best tactic; nothing adds up."""
+    score, parts = score_of(pieces, strengths, links)
+    return (min(score, max((part.nats for part in parts if part.tactic), default=0.0)), parts)
+
+
+class Ablation(NamedTuple):
+    """What is put in the place of what."""
+
+    name: str
+    kind: str
+    replaced: Mapping[str, Any]
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The engine is without the part inside this block."""
+        with ExitStack() as stack:
+            for target, plainer in self.replaced.items():
+                stack.enter_context(patch(target, plainer))
+            yield
+
+
+FULL = Ablation("full", "whole", {})
+STORIES = "kubewake.engine.fold.Stories"
+
+
+def ablations() -> list[Ablation]:
+    """Every ablation, the full engine first."""
     links = list(all_links())
-    table: dict[str, Prepare] = {
-        "full": Fold,
-        "no links": fold_with(links=frozenset(links)),
-        **{f"no {link}": fold_with(links=frozenset({link})) for link in links},
-        "no rules": fold_with(Deaf),
-        "no statistics": fold_with(Unsurprised),
-    }
-    return table
+    return [
+        FULL,
+        Ablation("no statistics (rules and links)", "part", {STORIES: Unsurprised}),
+        Ablation("no links", "part", {STORIES: partial(Stories, disabled_links=frozenset(links))}),
+        Ablation("rules alone", "part", {STORIES: RulesAlone}),
+        Ablation("no rules", "part", {STORIES: Deaf}),
+        *(
+            Ablation(f"no {link}", "link", {STORIES: partial(Stories, disabled_links=frozenset({link}))})
+            for link in links
+        ),
+        Ablation("no birth tokens", "statistics", {"kubewake.baseline.birth.Births.is_young": _never}),
+        Ablation("no probation", "statistics", {"kubewake.baseline.baseline.due_after": _learnt_at_once}),
+        Ablation(
+            "no continuation counts",
+            "statistics",
+            {"kubewake.baseline.surprise.probability_among_others": _among_nobody},
+        ),
+        Ablation("no calibration", "statistics", {"kubewake.baseline.calibration.Histogram.rank": _uncalibrated}),
+        Ablation("no Bonferroni", "statistics", {"kubewake.incidents.weight.MAX_TRIED": 1}),
+        Ablation("no sum over tactics", "statistics", {"kubewake.incidents.campaign.score_of": _best_piece_only}),
+        Ablation("no threat weights", "statistics", {"kubewake.baseline.traits.action_of": _everything_matters}),
+        Ablation("no precision of rules", "statistics", {"kubewake.incidents.weight.PRECISION": {}}),
+    ]
+
+
+def parts_by_kind(incident: Incident) -> dict[str, float]:
+    """Nats of an incident's score by kind of evidence."""
+    sums: dict[str, float] = {}
+    for part in incident.score_parts:
+        kind = str(part.get("kind", ""))
+        sums[kind] = sums.get(kind, 0.0) + float(part.get("nats", 0.0))
+    return sums

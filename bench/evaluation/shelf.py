@@ -30,9 +30,17 @@ class Shelf:
         self.folder = folder / version
         self.version = version
 
+    def has(self, name: str) -> bool:
+        """Whether something is kept under that name."""
+        return self.path(name).exists()
+
+    def path(self, name: str) -> Path:
+        """File of a name."""
+        return self.folder / f"{name.replace('/', '-').replace(' ', '_')}.json"
+
     def get(self, name: str, kind: type[T], make: Callable[[], T]) -> T:
         """What was kept under that name, or what `make` makes now."""
-        path = self.folder / f"{name}.json"
+        path = self.path(name)
         if path.exists():
             return msgspec.json.decode(path.read_bytes(), type=kind)
         made = make()

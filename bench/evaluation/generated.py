@@ -1,0 +1,176 @@
+"""Days without attacks, made from a recording: the same cluster lives through them one after another.
+
+A day is the recording less all labelled attacks. Each day the people are drawn anew: somebody may do a colleague's work,
+start earlier or later, come from another address or with another version of the client; the newcomer is somebody new
+every day; every credential is fresh. Machines do what they did. Nothing of this takes part in tuning.
+"""
+
+import random
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import msgspec
+import xxhash
+from msgspec import Struct
+
+from kubewake.engine import Fold
+from kubewake.observation import Observation, Stub
+
+from bench.evaluation.labels import Labels
+from bench.evaluation.recording import Line, Recording
+from bench.evaluation.replay import Engine
+from bench.evaluation.story import Story, story_of
+
+SEED = 11
+SWAP_SHARE = 0.3
+"""Chance that somebody does a colleague's work for a day."""
+TRAVEL_SHARE = 0.1
+UPGRADE_SHARE = 0.1
+JITTER_SECONDS = 60.0
+BATCH_STUBS = 4_000
+
+
+class Persona(Struct, frozen=True):
+    """How a person appears on one day."""
+
+    name: str
+    source: str
+    user_agent: str
+    delay_seconds: float
+
+
+class Days(Struct):
+    """False stories by day, and how many days there were."""
+
+    days: int
+    events: int
+    false: list[tuple[int, Story]]
+
+    @property
+    def scores(self) -> list[float]:
+        """Scores of all false stories."""
+        return [story.score for _, story in self.false]
+
+
+def harmless(recording: Recording) -> list[Line]:
+    """The recording less every event of a campaign and every answer to one."""
+    attack = recording.labels.attack_derived | set(recording.labels.campaign_of)
+    return [line for line in recording.lines if line.audit_id not in attack]
+
+
+def cast(stubs: Iterable[Stub], labels: Labels, day: int, rng: random.Random) -> dict[str, Persona]:
+    """Who plays whom on a day, by the name in the recording."""
+    looks: dict[str, Counter[tuple[str, str]]] = {}
+    for stub in stubs:
+        if stub.actor_kind == "human":
+            looks.setdefault(stub.user, Counter())[stub.source, stub.user_agent] += stub.count
+    role = {str(person["name"]): str(person.get("role", "")) for person in labels.people}
+    newcomers = {str(person["name"]) for person in labels.people if person.get("new_employee")}
+    playing = {name: name for name in sorted(looks)}
+    for name in sorted(looks):
+        colleagues = [other for other in sorted(looks) if other != name and role.get(other, "?") == role.get(name)]
+        colleagues = [other for other in colleagues if other not in newcomers and name not in newcomers]
+        if day and colleagues and rng.random() < SWAP_SHARE:
+            other = rng.choice(colleagues)
+            playing[name], playing[other] = playing[other], playing[name]
+    personas = {}
+    for name in sorted(looks):
+        actor = playing[name]
+        source, user_agent = looks[actor].most_common(1)[0][0]
+        if source and rng.random() < TRAVEL_SHARE:
+            source = f"192.0.2.{rng.randrange(1, 255)}"
+        if user_agent and rng.random() < UPGRADE_SHARE:
+            user_agent = user_agent.replace("/v1.3", f"/v1.{3 + day % 2}")
+        if actor in newcomers:
+            actor = f"newcomer{day}@{actor.partition('@')[2] or 'example.org'}"
+        personas[name] = Persona(actor, source, user_agent, rng.uniform(-JITTER_SECONDS, JITTER_SECONDS))
+    return personas
+
+
+def day_of(encoded: bytes, labels: Labels, day: int, seed: int) -> list[Stub]:
+    """The stubs of one generated day, in event-time order."""
+    stubs = msgspec.msgpack.decode(encoded, type=list[Stub])
+    rng = random.Random(f"{seed} {day}")
+    personas = cast(stubs, labels, day, rng)
+    names = {name: persona.name for name, persona in personas.items()}
+    usual: dict[str, str] = {}
+    for stub in stubs:
+        if stub.actor_kind == "human":
+            usual.setdefault(stub.user, stub.source)
+    salt = xxhash.xxh3_64_intdigest(f"{seed} {day}".encode())
+    for stub in stubs:
+        delay = 0.0
+        persona = personas.get(stub.user) if stub.actor_kind == "human" else None
+        if persona is not None:
+            delay = persona.delay_seconds
+            if persona.name != stub.user or stub.source == usual.get(stub.user):
+                stub.source, stub.source_ips = persona.source, (persona.source,) if persona.source else ()
+                stub.user_agent = persona.user_agent
+        stub.time = moved(stub.time, day, delay)
+        stub.last_time = moved(stub.last_time, day, delay) if stub.last_time else ""
+        stub.key ^= (salt >> 2) << 2
+        stub.last_key = stub.last_key ^ ((salt >> 2) << 2) if stub.last_key else 0
+        if stub.behaviour:
+            stub.behaviour ^= salt
+        stub.user = names.get(stub.user, stub.user)
+        stub.impersonated = names.get(stub.impersonated, stub.impersonated)
+        stub.credential = f"{stub.credential}-{day}" if stub.credential else ""
+        stub.issued_credential = f"{stub.issued_credential}-{day}" if stub.issued_credential else ""
+        stub.values = renamed(stub.values, names)
+        stub.hits = tuple(msgspec.structs.replace(hit, values=renamed(hit.values, names)) for hit in stub.hits)
+    stubs.sort(key=lambda stub: (stub.time, stub.key))
+    return stubs
+
+
+def moved(time: str, day: int, seconds: float) -> str:
+    """A time on another day."""
+    if not seconds:
+        date = datetime.fromisoformat(time[:10]) + timedelta(days=day)
+        return date.strftime("%Y-%m-%d") + time[10:]
+    return (datetime.fromisoformat(time) + timedelta(days=day, seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def renamed(value: Any, names: dict[str, str]) -> Any:
+    """A value with every person's name replaced."""
+    if isinstance(value, str):
+        return names.get(value, value)
+    if isinstance(value, dict):
+        return {key: renamed(held, names) for key, held in value.items()}
+    if isinstance(value, list | tuple):
+        return [renamed(held, names) for held in value]
+    return value
+
+
+def observations_of(stubs: list[Stub]) -> Iterator[Observation]:
+    """Stubs as a reader would hand them on."""
+    for start in range(0, len(stubs), BATCH_STUBS):
+        part = stubs[start : start + BATCH_STUBS]
+        yield Observation(
+            file="generated",
+            stubs=part,
+            events=sum(stub.count for stub in part),
+            first_time=part[0].time,
+            last_time=part[-1].time,
+        )
+
+
+def live_through(engine: Engine, recording: Recording, days: int, *, seed: int = SEED) -> Days:
+    """Fold that many generated days, one after another, in one cluster."""
+    stubs = [stub for observation in engine.read(harmless(recording)) for stub in observation.stubs if stub.count]
+    encoded = msgspec.msgpack.encode(stubs)
+    fold: Fold = engine.prepare(engine.rules)
+    for day in range(days):
+        for observation in observations_of(day_of(encoded, recording.labels, day, seed)):
+            fold.absorb(observation)
+            fold.advance()
+            fold.closed()
+    fold.advance(flush=True)
+    first = datetime.fromisoformat(recording.lines[0].time[:10])
+    false = []
+    for incident in fold.incidents():
+        if recording.labels.credit(incident.audit_ids).is_false:
+            number = (datetime.fromisoformat(incident.opened_at[:10]) - first).days
+            false.append((number, story_of(incident)))
+    return Days(days, fold.input().events, sorted(false, key=lambda item: item[0]))
