@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from kubewake.baseline import Archive, Baseline
 from kubewake.baseline.archive import pack, unpack
+from kubewake.baseline.catalog import rows_of
 from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
@@ -32,7 +33,7 @@ from kubewake.finding import (
     count_severities,
 )
 from kubewake.incidents import Accusation, Stories
-from kubewake.observation import Evidence, Hit, Observation, Stub
+from kubewake.observation import Evidence, Hit, Observation, Signal, Stub
 from kubewake.rbac import RbacState
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
@@ -122,12 +123,30 @@ class ClusterFold:
             self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
         day = self.baseline.day
         surprises = self.baseline.observe(stub)
+        if surprises:
+            self._report(surprises, stub, book, {item.rule.id for item in accusations})
         self.stories.observe(stub, accusations, surprises)
         if surprises or self.baseline.day != day:
             self.stories.shift_bar(self.baseline.bar_shift(self.stories.statistical))
             if day and self.baseline.day != day:
                 digest = self.stories.digest(stub.time)
                 self._notices += [] if digest is None else [digest]
+
+    def _report(self, surprises: Sequence[Signal], stub: Stub, book: FindingBook, told: Collection[str]) -> None:
+        """Open the findings that rest on the baseline. In incidents the surprises weigh, not these."""
+        for rule, signal in rows_of(stub, surprises):
+            info = self._infos.get(rule)
+            if info is None or rule in told:
+                continue
+            new = [trait["facet"] for trait in signal.detail["traits"] if trait["nats"] > 0]
+            values = {
+                "value": signal.detail["action"],
+                "aspects": new,
+                "surprise": signal.text,
+                "user.username": stub.user,
+            }
+            hit = Hit(rule, self._rules.suppressor_of_stub(rule, stub), values)
+            signal.detail.setdefault("finding", book.add(info, hit, stub).id)
 
     def notices(self) -> list[Notice]:
         """Notices since the last call: shifts of what is usual, and each day's digest."""

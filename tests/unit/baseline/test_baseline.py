@@ -35,7 +35,7 @@ def test_the_same_work_by_the_same_person_elsewhere_in_their_reach_weighs_little
 
 def test_cold_start_is_silent_rather_than_loud() -> None:
     house, baseline = House(), Baseline()
-    first = [item for item in house.day(0)][:40]
+    first = list(house.day(0))[:40]
 
     assert not said(baseline, first)
     assert total(said(baseline, house.theft(0.1))) < 1.0

@@ -152,7 +152,7 @@ def test_twenty_rollouts_an_operator_and_an_upgrade_are_no_incident() -> None:
     for step, resource in enumerate(("customresourcedefinitions", "clusterroles", "clusterrolebindings", "deployments")):
         values = {"verb": "create", "resource": resource, "namespace": "", "name": "operator"}
         cluster.watch([house.person("anna", at(WATCHED, 9 * 3600 + step), **values)])
-    new_version = [item for item in house.day(WATCHED + 1)]
+    new_version = list(house.day(WATCHED + 1))
     for item in new_version:
         item.user_agent = item.user_agent.replace("v1", "v2")
     cluster.watch(new_version)
