@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -285,3 +286,30 @@ def test_wrong_starts_say_what_and_where(tmp_path, flags, code, words):
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert "secret" not in done.stderr
+
+
+def test_senders_that_waited_are_served_at_once(start):
+    """After a restart the API servers' connections wait in the socket before the receiver is ready."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    answers = []
+
+    def post(number):
+        body = {"kind": "EventList", "items": [exec_event(number)]}
+        for _ in range(600):
+            try:
+                answers.append(httpx.post(f"http://127.0.0.1:{port}/v1/audit/prod", json=body, timeout=60).status_code)
+                return
+            except httpx.TransportError:
+                threading.Event().wait(0.05)
+
+    senders = [threading.Thread(target=post, args=(number,)) for number in range(6)]
+    for sender in senders:
+        sender.start()
+    server = start("--listen", f"127.0.0.1:{port}", "--output", "none")
+    for sender in senders:
+        sender.join()
+    assert answers == [200] * 6
+    server.wait_for(lambda: server.execs() == {"alice": 6})
+    assert server.stop() == 0
