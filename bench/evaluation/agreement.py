@@ -14,6 +14,8 @@ from bench.evaluation.story import Telling
 
 SCORER = Path("check") / "evaluate.py"
 ROUNDING = 0.0006
+TIES = frozenset({"finding_recall_high", "finding_recall_any"})
+"""A finding over two campaigns with as many events of each credits one of them; which one is each scorer's choice."""
 
 
 def scorer_beside(recordings: Path) -> Path | None:
@@ -73,5 +75,6 @@ def disagreements(ours: Quality, theirs: dict[str, Any]) -> list[str]:
     return [
         f"{name}: {one} here, {other} there"
         for name, (one, other) in pairs.items()
-        if (one is None) != (other is None) or (one is not None and other is not None and abs(one - other) > ROUNDING)
+        if (one is None) != (other is None)
+        or (one is not None and other is not None and abs(one - other) > (1 / total if name in TIES else 0) + ROUNDING)
     ]

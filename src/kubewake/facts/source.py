@@ -45,7 +45,7 @@ def source_ip(facts: Facts) -> str | None:
 
 
 @field("source.ips", "list", "All addresses of sourceIPs, the real peer last.", scope="behaviour",
-       example="[203.0.113.9, 10.0.3.7]")  # fmt: skip
+       example="[203.0.113.250, 10.0.3.7]")  # fmt: skip
 def source_ips(facts: Facts) -> list[str]:
     return list(facts.event.source_ips or ())
 
