@@ -35,6 +35,8 @@ KNOWN_REQUESTS = 5
 """After so many requests an identity is known, and a session of it that differs stands out."""
 CREDENTIAL_LINKS = frozenset({"L1", "L11", "L12"})
 """Links that show a session's credential to be in somebody's hand, known identity or not."""
+GRANT_LINKS = frozenset({"L4", "L5"})
+"""Links that need to know by which binding and role a request was allowed."""
 USES_FOLLOWED = 64
 """How often an identity does one kind of thing until nobody asks any more by which grant."""
 MAX_KNOWN_BEHAVIOURS = 50_000
@@ -83,6 +85,7 @@ class Lineage:
             for target in sorted(kind.targets):
                 self._targets[target] = (*self._targets.get(target, ()), *observers([kind], "record"))
         self._known: dict[int, tuple[Session, Habit]] = {}
+        self._grants = self._grant_coverage()
         self._origins: dict[tuple[str, str, str, str], Session] = {}
         self._start = 0.0
         self.now = 0.0
@@ -115,6 +118,11 @@ class Lineage:
         session.requests += stub.count
         routine = is_routine(habit, now)
         habit.count += stub.count
+        if stub.outcome == "allowed":
+            for coverage in self._grants:
+                coverage.eligible += stub.count
+                if stub.reason:
+                    coverage.covered += stub.count
         self.session = session
         self.routine = routine
         if stub.hits or not (session.machine or (routine and (stub.behaviour or not session.newcomer))):
@@ -224,6 +232,10 @@ class Lineage:
         elif len(habits) < MAX_HABITS:
             habits[key] = Habit(now)
 
+    def _grant_coverage(self) -> tuple[Coverage, ...]:
+        """What counts how many requests say by which grant they were allowed."""
+        return tuple(kind.coverage for name, kind in self.kinds.items() if name in GRANT_LINKS)
+
     def is_habitual(self, user: str, act: str) -> bool:
         """Whether an identity has done something often before, as told by `learn`."""
         identity = self.sessions.identities.get(user)
@@ -291,6 +303,7 @@ class Lineage:
             ledger.load(saved.ledgers.get(name, []), saved.evicted.get(name, 0))
         for name, kind in self.kinds.items():
             kind.coverage = saved.coverage.get(name, Coverage())
+        self._grants = self._grant_coverage()
         self._known.clear()
         self._origins.clear()
         self._start, self.now = saved.start, saved.now

@@ -53,7 +53,10 @@ class WebhookChange:
         if not self._webhooks.size or not stub.values:
             return ()
         links = []
-        for name in configurations(stub.values.get(MUTATED_BY)):
+        names = configurations(stub.values.get(MUTATED_BY))
+        self.coverage.eligible += 1
+        self.coverage.covered += bool(names)
+        for name in names:
             for cause in self._webhooks.get(name, now):
                 links.append(
                     Link(

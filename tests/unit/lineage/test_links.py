@@ -109,9 +109,13 @@ def test_l4_ignores_what_an_older_grant_allowed_before(slice_of, run):
 
 def test_l4_is_absent_without_the_reason(slice_of, run):
     stubs = slice_of("grant-and-use")
+    assert run(stubs)[0].coverage()["L4"].covered == len(stubs)
     for stub in stubs:
         stub.reason = ""
-    assert not of(run(stubs)[1], "L4")
+    lineage, links = run(stubs)
+    assert not of(links, "L4")
+    assert lineage.coverage()["L4"].covered == 0
+    assert lineage.coverage()["L4"].eligible >= len(stubs)
 
 
 @pytest.mark.parametrize(
