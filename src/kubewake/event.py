@@ -133,8 +133,8 @@ def event_key(event: AuditEvent, cluster: str) -> int:
     """
     user = event.user
     text = (
-        f"{cluster}\0{event.audit_id}\0{event.request_received_timestamp or event.stage_timestamp}"
-        f"\0{(user.username if user is not None else None) or ''}\0{event.request_uri}"
+        f"{cluster}\0{event.audit_id}\0{event.request_received_timestamp or event.stage_timestamp or ''}"
+        f"\0{event.request_uri}\0{(user.username if user is not None else None) or ''}"
     )
     return (xxhash.xxh3_64_intdigest(text.encode()) & ~3) | _STAGE_CODES.get(event.stage or "", 0)
 

@@ -77,6 +77,8 @@ class HeadBatch(Struct):
     skipped_reasons: dict[str, int] = {}
     cluster: str = ""
     cursor: Any = None
+    is_plain: bool = True
+    """Native events as the server wrote them: `user` is its JSON, and `cluster` holds for all."""
 
 
 def heads_of(batch: Batch) -> HeadBatch:
@@ -94,6 +96,7 @@ def heads_of(batch: Batch) -> HeadBatch:
         skipped_reasons=batch.skipped_reasons,
         cluster=batch.cluster,
         cursor=batch.cursor,
+        is_plain=False,
     )
 
 

@@ -34,6 +34,7 @@ REVIEWS = frozenset(
 )
 WRITES = frozenset({"create", "update", "patch"})
 
+EMPTY: tuple[object, ...] = ("", [], {}, ())
 ALWAYS = frozenset({"actor", "credential", "impersonation", "request", "source"})
 """First parts of field names that apply to any request."""
 OF_WRITES = frozenset({"admission", "object"})
@@ -67,7 +68,7 @@ def _values(facts: Facts, fields: tuple[tuple[str, Any, bool], ...]) -> dict[str
     found: dict[str, Any] = {}
     for name, read, is_text in fields:
         value = read(facts)
-        if value is None or value is False or value == "" or value == [] or value == {} or value == ():
+        if value is None or value is False or value in EMPTY:
             continue
         found[name] = redact_value(value) if is_text else value
     return found

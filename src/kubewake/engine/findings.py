@@ -9,7 +9,17 @@ from msgspec import Struct
 
 from kubewake.detectors import Evidence, evidence_of
 from kubewake.event import key_text
-from kubewake.finding import MAX_EVIDENCE, SEVERITY_RANK, Actor, Finding, Incident, Location, Severity, Target, stable_id
+from kubewake.finding import (
+    MAX_EVIDENCE,
+    SEVERITY_RANK,
+    Actor,
+    Finding,
+    Incident,
+    Location,
+    Severity,
+    Target,
+    stable_id,
+)
 from kubewake.observation import Hit, Stub
 from kubewake.rules.model import RuleInfo, fill, fill_step
 
@@ -137,10 +147,7 @@ class FindingBook:
     def snapshot(self) -> bytes:
         """Every open finding with what it needs to grow."""
         return msgspec.msgpack.encode(
-            [
-                _Saved(key, entry.finding, entry.closes, sorted(entry.requests))
-                for key, entry in self._open.items()
-            ],
+            [_Saved(key, entry.finding, entry.closes, sorted(entry.requests)) for key, entry in self._open.items()],
         )
 
     def restore(self, data: bytes) -> None:
@@ -235,5 +242,3 @@ def later(time: str, seconds: int) -> str:
     except ValueError:
         return "9999"
     return (moment + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-

@@ -91,7 +91,7 @@ class Order:
             stubs.sort(key=lambda stub: (stub.time, stub.key))
             taken.extend(stub for stub in stubs if not self._is_completion(stub))
         if ready and not flush:
-            self._committed = max(self._committed, max(ready))
+            self._committed = max(self._committed, *ready)
         return taken
 
     @property
