@@ -25,9 +25,7 @@ RAW_NATS_MAX = 20.0
 class Deaf(Stories):
     """Stories that hear nothing of rules."""
 
-    def observe(
-        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
-    ) -> None:
+    def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
         """Pass the stub on without its accusations."""
         del accusations
         super().observe(stub, (), surprises)
@@ -36,9 +34,7 @@ class Deaf(Stories):
 class Unsurprised(Stories):
     """Stories that hear nothing of statistics."""
 
-    def observe(
-        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
-    ) -> None:
+    def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
         """Pass the stub on without its surprises."""
         del surprises
         super().observe(stub, accusations, ())
@@ -50,9 +46,7 @@ class RulesAlone(Stories):
     def __init__(self, *positional: Any, **named: Any) -> None:
         super().__init__(*positional, **{**named, "disabled_links": frozenset(all_links())})
 
-    def observe(
-        self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()
-    ) -> None:
+    def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
         """Pass the stub on without its surprises."""
         del surprises
         super().observe(stub, accusations, ())

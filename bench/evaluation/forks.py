@@ -10,13 +10,12 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from kubewake.engine import Fold
-from kubewake.finding import Finding
-from kubewake.rules.ruleset import RuleSet
-
 from bench.evaluation.recording import Line, Recording
 from bench.evaluation.replay import Engine, tell
 from bench.evaluation.story import Telling
+from kubewake.engine import Fold
+from kubewake.finding import Finding
+from kubewake.rules.ruleset import RuleSet
 
 TAIL_SECONDS = 20.0
 """A fork goes on this long after the campaign's last labelled request."""

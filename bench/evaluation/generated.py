@@ -15,7 +15,7 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
-from kubewake.detectors import cluster_detectors, fleet_detectors
+from kubewake.detectors import all_detectors
 from kubewake.engine import Fold
 from kubewake.observation import Observation, Stub
 
@@ -163,8 +163,8 @@ def live_through(engine: Engine, recording: Recording, days: int, *, seed: int =
     """Fold that many generated days, one after another, in one cluster."""
     stubs = [stub for observation in engine.read(harmless(recording)) for stub in observation.stubs if stub.count]
     encoded = msgspec.msgpack.encode(stubs)
-    everything = [*cluster_detectors(None), *fleet_detectors(None)]
-    fold = Fold(engine.rules, [kind for kind in everything if kind.INFO.id not in ABOUT_GAPS])
+    kinds = [kind for kind in all_detectors() if ABOUT_GAPS.isdisjoint(info.id for info in kind.infos)]
+    fold = Fold(engine.rules, kinds)
     for day in range(days):
         for observation in observations_of(day_of(encoded, recording.labels, day, seed)):
             fold.absorb(observation)

@@ -78,7 +78,11 @@ def public_names() -> frozenset[str]:
 
 def is_public(name: str, public: frozenset[str]) -> bool:
     """Whether upstream Kubernetes or a public chart has the name, or all that it is made of."""
-    if name in public or name.startswith("system:") and all(part in public for part in name.split(":")[2:] or ["system"]):
+    if (
+        name in public
+        or (name.startswith("system:")
+        and all(part in public for part in name.split(":")[2:] or ["system"]))
+    ):
         return True
     return name.startswith("system:") and not name.startswith(("system:serviceaccount:", "system:node:"))
 
@@ -91,7 +95,9 @@ def strings_in(path: Path) -> Iterator[tuple[int, str]]:
         prose = {
             id(node.body[0].value)
             for node in ast.walk(tree)
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and node.body and isinstance(node.body[0], ast.Expr)
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+            and node.body
+            and isinstance(node.body[0], ast.Expr)
         }
         prose |= {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
         for node in ast.walk(tree):
@@ -101,8 +107,7 @@ def strings_in(path: Path) -> Iterator[tuple[int, str]]:
         for document in yaml.compose_all(text, Loader=yaml.SafeLoader):
             yield from _scalars(document)
     else:
-        for number, line in enumerate(text.splitlines(), 1):
-            yield number, line
+        yield from enumerate(text.splitlines(), 1)
 
 
 PROSE_KEYS = frozenset({"title", "description", "falsepositives", "references", "story", "remediation", "author"})
@@ -124,7 +129,9 @@ def _scalars(node: yaml.Node | None) -> Iterator[tuple[int, str]]:
 def shipped(folder: Path = SHIPPED) -> list[Path]:
     """Files that decide."""
     return sorted(
-        path for path in folder.rglob("*") if path.suffix in (".py", ".yml", ".yaml", ".json", ".csv", ".txt") and "__pycache__" not in path.parts
+        path
+        for path in folder.rglob("*")
+        if path.suffix in (".py", ".yml", ".yaml", ".json", ".csv", ".txt") and "__pycache__" not in path.parts
     )
 
 

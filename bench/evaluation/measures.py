@@ -82,9 +82,7 @@ def openings(stories: Iterable[Story], labels: Labels, times: dict[str, str]) ->
     result = []
     for campaign, opened in sorted(first.items()):
         episode = labels.by_id[campaign]
-        begun = [
-            min((times[a] for a in step.audit_ids if a in times), default="9") <= opened for step in episode.steps
-        ]
+        begun = [min((times[a] for a in step.audit_ids if a in times), default="9") <= opened for step in episode.steps]
         result.append(
             Opening(
                 campaign,

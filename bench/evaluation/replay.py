@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 
+from bench.evaluation.recording import Line, Recording
+from bench.evaluation.story import Telling, alert_of, story_of
 from kubewake.engine import Fold, Reader
 from kubewake.facts import Context
 from kubewake.finding import Finding
@@ -13,9 +15,6 @@ from kubewake.formats import head_batches
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.rules.ruleset import RuleSet
-
-from bench.evaluation.recording import Line, Recording
-from bench.evaluation.story import Telling, alert_of, story_of
 
 BATCH_LINES = 2_000
 

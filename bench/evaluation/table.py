@@ -36,21 +36,28 @@ def terminal_table(result: Evaluation) -> str:
         lines += quality_lines("Each campaign from a fork of the benign day", result.forked)
     for key, table in result.cold.items():
         lines += ["", f"Cold start, {key}: recall at {ALLOWED} false"]
-        lines += [f"  {label:<12} {share(len(held.recall_at_false[ALLOWED]), held.campaigns)}" for label, held in table.items()]
+        lines += [
+            f"  {label:<12} {share(len(held.recall_at_false[ALLOWED]), held.campaigns)}"
+            for label, held in table.items()
+        ]
     for key, table in result.baselines.items():
         lines += baseline_lines(key, table, result.whole[key])
     for key, tables in result.ablations.items():
         lines += ["", f"Ablations, {key}: found at 0, 1, 5 false; purity; fragments; steps"]
         for name, held in tables.items():
             at = " ".join(f"{len(held.recall_at_false[allowed]):>3}" for allowed in (0, 1, 5))
-            lines.append(f"  {name:<34}{at}  {dotted(held.purity):>4}  {number(held.fragmentation, 2):>5}  {dotted(held.steps_listed)}")
+            lines.append(
+                f"  {name:<34}{at}  {dotted(held.purity):>4}  {number(held.fragmentation, 2):>5}  {dotted(held.steps_listed)}"
+            )
     if result.days:
         lines += ["", "Generated days without attacks: days, false stories, a day"]
         for key, days in result.days.items():
             lines.append(f"  {key:<22} {days.days:>3} {len(days.false):>4}  {len(days.false) / days.days:.2f}")
         for key, rates in result.at_rate.items():
             total = result.whole[key].campaigns
-            lines.append(f"  {key:<18} " + " ".join(f"{rate}/d {dotted(len(found) / total)}" for rate, found in rates.items()))
+            lines.append(
+                f"  {key:<18} " + " ".join(f"{rate}/d {dotted(len(found) / total)}" for rate, found in rates.items())
+            )
     if result.leaks is not None:
         lines += ["", f"Strings of the recordings in what is shipped: {len(result.leaks)}"]
     return "\n".join(lines)

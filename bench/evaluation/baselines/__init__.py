@@ -31,7 +31,11 @@ def _by_sigma(requests: Sequence[Request], learn_until: str) -> list[Hit]:
 
 
 def _by_union(requests: Sequence[Request], learn_until: str) -> list[Hit]:
-    hits = [*_by_falco(requests, learn_until), *_by_sigma(requests, learn_until), *hits_of_new_terms(requests, learn_until)]
+    hits = [
+        *_by_falco(requests, learn_until),
+        *_by_sigma(requests, learn_until),
+        *hits_of_new_terms(requests, learn_until),
+    ]
     return sorted(hits, key=lambda hit: (hit.request.time, hit.request.audit_id))
 
 

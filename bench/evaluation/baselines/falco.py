@@ -17,7 +17,15 @@ KNOWN_USERS = frozenset(
     | {"kube-apiserver-healthcheck", "vertical-pod-autoscaler", "cluster-autoscaler", "eks:node-manager"}
 )
 SENSITIVE_PATHS = frozenset(
-    {"/proc", "/", "/etc", "/root", "/var/run/docker.sock", "/var/run/crio/crio.sock", "/run/containerd/containerd.sock"}
+    {
+        "/proc",
+        "/",
+        "/etc",
+        "/root",
+        "/var/run/docker.sock",
+        "/var/run/crio/crio.sock",
+        "/run/containerd/containerd.sock",
+    }
     | {"/home/admin", "/var/lib/kubelet", "/var/lib/kubelet/pki", "/etc/kubernetes", "/etc/kubernetes/manifests"}
 )
 WRITING_VERBS = frozenset({"create", "update", "patch", "delete", "deletecollection"})
@@ -102,7 +110,9 @@ RULES = [
         "Anonymous Request Allowed",
         "warning",
         "initial-access",
-        lambda r: r.user == "system:anonymous" and r.allowed and not r.uri.startswith(("/healthz", "/livez", "/readyz")),
+        lambda r: (
+            r.user == "system:anonymous" and r.allowed and not r.uri.startswith(("/healthz", "/livez", "/readyz"))
+        ),
     ),
     Rule(
         "Attach/Exec Pod",
@@ -138,9 +148,11 @@ RULES = [
         "System ClusterRole Modified/Deleted",
         "warning",
         "privilege-escalation",
-        lambda r: r.resource in ROLES
-        and r.verb in ("update", "patch", "delete")
-        and (r.name.startswith("system:") or r.name in ("cluster-admin", "admin", "edit", "view")),
+        lambda r: (
+            r.resource in ROLES
+            and r.verb in ("update", "patch", "delete")
+            and (r.name.startswith("system:") or r.name in ("cluster-admin", "admin", "edit", "view"))
+        ),
     ),
     Rule(
         "Attach to cluster-admin Role",
@@ -166,7 +178,12 @@ RULES = [
         "privilege-escalation",
         lambda r: r.resource in ROLES and r.verb == "create" and "pods/exec" in r.body.role_resources,
     ),
-    Rule("Ingress Object without TLS Certificate Created", "warning", "persistence", lambda r: _is(r, "ingresses", "create") and not r.body.has_tls),
+    Rule(
+        "Ingress Object without TLS Certificate Created",
+        "warning",
+        "persistence",
+        lambda r: _is(r, "ingresses", "create") and not r.body.has_tls,
+    ),
     Rule("Node Joined", "error", "persistence", lambda r: _is(r, "nodes", "create")),
     Rule(
         "K8s Secret Created",
@@ -175,7 +192,9 @@ RULES = [
         lambda r: _is(r, "secrets", "create") and r.succeeded and r.namespace not in SYSTEM_NAMESPACES,
     ),
     Rule("K8s Secret Deleted", "info", "impact", lambda r: _is(r, "secrets", "delete") and r.succeeded),
-    Rule("K8s Secret Get Successfully", "error", "credential-access", lambda r: _is(r, "secrets", "get") and r.succeeded),
+    Rule(
+        "K8s Secret Get Successfully", "error", "credential-access", lambda r: _is(r, "secrets", "get") and r.succeeded
+    ),
     Rule(
         "K8s Secret Get Unsuccessfully Tried",
         "warning",

@@ -33,7 +33,13 @@ FIELD_SETS = [
         lambda r: not r.allowed and r.verb in WRITES,
         lambda r: (r.user, r.client),
     ),
-    FieldSet("identity and client of permission reviews", "discovery", "medium", lambda r: r.resource in REVIEWS, lambda r: (r.user, r.client)),
+    FieldSet(
+        "identity and client of permission reviews",
+        "discovery",
+        "medium",
+        lambda r: r.resource in REVIEWS,
+        lambda r: (r.user, r.client),
+    ),
     FieldSet(
         "identity and namespace of secrets",
         "credential-access",

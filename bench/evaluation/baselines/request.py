@@ -4,11 +4,10 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
+from bench.evaluation.recording import Line
 from kubewake.event import AuditEvent
 from kubewake.facts import Facts
 from kubewake.formats.decoder import decode
-
-from bench.evaluation.recording import Line
 
 BATCH_LINES = 5_000
 WRITES = frozenset({"create", "update", "patch"})

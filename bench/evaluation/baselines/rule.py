@@ -5,7 +5,16 @@ from typing import NamedTuple
 
 from bench.evaluation.baselines.request import Request
 
-WEIGHTS = {"info": 0.3, "low": 0.7, "notice": 1.0, "medium": 2.0, "warning": 2.0, "high": 4.0, "error": 4.0, "critical": 6.0}
+WEIGHTS = {
+    "info": 0.3,
+    "low": 0.7,
+    "notice": 1.0,
+    "medium": 2.0,
+    "warning": 2.0,
+    "high": 4.0,
+    "error": 4.0,
+    "critical": 6.0,
+}
 """Evidence of one hit by its priority; the same scale as kubewake's."""
 
 

@@ -12,11 +12,18 @@ RULES = [
         "admission-controller-change",
         "medium",
         "persistence",
-        lambda r: r.resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations") and r.verb in CHANGES,
+        lambda r: (
+            r.resource in ("mutatingwebhookconfigurations", "validatingwebhookconfigurations") and r.verb in CHANGES
+        ),
     ),
     Rule("cronjob-change", "medium", "persistence", lambda r: r.resource in ("cronjobs", "jobs") and r.verb in CHANGES),
     Rule("deployment-deleted", "low", "impact", lambda r: r.resource == "deployments" and r.verb == "delete"),
-    Rule("events-deleted", "medium", "defense-evasion", lambda r: r.resource == "events" and r.verb in ("delete", "deletecollection")),
+    Rule(
+        "events-deleted",
+        "medium",
+        "defense-evasion",
+        lambda r: r.resource == "events" and r.verb in ("delete", "deletecollection"),
+    ),
     Rule(
         "exec-into-container",
         "medium",
@@ -53,7 +60,12 @@ RULES = [
         "privilege-escalation",
         lambda r: r.resource in ("rolebindings", "clusterrolebindings") and r.verb in CHANGES,
     ),
-    Rule("secrets-enumeration", "low", "credential-access", lambda r: r.resource == "secrets" and r.verb in ("list", "get")),
+    Rule(
+        "secrets-enumeration",
+        "low",
+        "credential-access",
+        lambda r: r.resource == "secrets" and r.verb in ("list", "get"),
+    ),
     Rule("secrets-change", "medium", "credential-access", lambda r: r.resource == "secrets" and r.verb in CHANGES),
     Rule(
         "serviceaccount-creation",
@@ -61,6 +73,11 @@ RULES = [
         "persistence",
         lambda r: r.resource == "serviceaccounts" and r.verb == "create" and not r.subresource,
     ),
-    Rule("sidecar-injection", "low", "persistence", lambda r: r.resource == "deployments" and r.verb in ("patch", "update")),
+    Rule(
+        "sidecar-injection",
+        "low",
+        "persistence",
+        lambda r: r.resource == "deployments" and r.verb in ("patch", "update"),
+    ),
     Rule("unauthorised", "low", "initial-access", lambda r: r.code in (401, 403)),
 ]
