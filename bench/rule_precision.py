@@ -32,7 +32,7 @@ def count(pairs):
     """-> rule: [right, wrong]."""
     counts = collections.defaultdict(lambda: [0, 0])
     for result, labels in pairs:
-        with open(result, encoding="utf-8") as file, open(labels, encoding="utf-8") as truth:
+        with Path(result).open(encoding="utf-8") as file, Path(labels).open(encoding="utf-8") as truth:
             for rule, right in verdicts(json.load(file), json.load(truth)):
                 counts[rule][not right] += 1
     return counts
@@ -50,8 +50,12 @@ def main(arguments):
     tables = [count(zip(names[::2], names[1::2], strict=True)) for names in (sighted, blind)]
     rules = sorted(set(tables[0]) | set(tables[1]))
     table = {rule: [factor(*counts[rule]) if rule in counts else 1.0 for counts in tables] for rule in rules}
-    with open(out, "w", encoding="utf-8") as file:
-        file.write("{\n" + ",\n".join(f' "{rule}": {json.dumps(pair)}' for rule, pair in table.items() if min(pair) < 1) + "\n}\n")
+    with Path(out).open("w", encoding="utf-8") as file:
+        file.write(
+            "{\n"
+            + ",\n".join(f' "{rule}": {json.dumps(pair)}' for rule, pair in table.items() if min(pair) < 1)
+            + "\n}\n"
+        )
 
 
 if __name__ == "__main__":

@@ -13,9 +13,13 @@ BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
 ROLES = frozenset({"roles", "clusterroles"})
 WEBHOOKS = frozenset({"mutatingwebhookconfigurations", "validatingwebhookconfigurations"})
 POLICIES = frozenset({"networkpolicies", "validatingadmissionpolicies", "validatingadmissionpolicybindings"})
-REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews", "selfsubjectreviews"})
+REVIEWS = frozenset(
+    {"selfsubjectaccessreviews", "selfsubjectrulesreviews", "subjectaccessreviews", "selfsubjectreviews"}
+)
 LASTING = frozenset({"daemonsets", "cronjobs"})
-WORKLOADS = frozenset({"pods", "deployments", "statefulsets", "replicasets", "replicationcontrollers", "jobs"}) | LASTING
+WORKLOADS = (
+    frozenset({"pods", "deployments", "statefulsets", "replicasets", "replicationcontrollers", "jobs"}) | LASTING
+)
 EXPOSING = frozenset({"services", "ingresses", "endpoints", "endpointslices"})
 ENTERING = frozenset({"exec", "attach", "portforward", "ephemeralcontainers", "proxy"})
 ROUTINE = frozenset({"leases", "events", "tokenreviews", "nodes/status", "pods/status"})

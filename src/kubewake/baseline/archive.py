@@ -102,9 +102,7 @@ def decode(data: bytes, place: str) -> dict[str, Archive]:
     try:
         archives = msgspec.msgpack.decode(data, type=dict[str, Archive])
     except msgspec.DecodeError as error:
-        raise StoreError(
-            f"{place}: no baseline in there ({error}); make one with `kubewake baseline train`"
-        ) from error
+        raise StoreError(f"{place}: no baseline in there ({error}); make one with `kubewake baseline train`") from error
     for cluster, archive in archives.items():
         if archive.version != ARCHIVE_VERSION:
             raise StoreError(

@@ -213,9 +213,7 @@ class Baseline:
             return tuple(found)
         asks = ask_all(portrait.traits, identity, self._population)
         for statement in (WHAT, WHO):
-            chosen = [
-                item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement
-            ]
+            chosen = [item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement]
             score = sum(nats_of(item) for item in chosen)
             if pending is None:
                 if statement == WHAT:
@@ -228,7 +226,9 @@ class Baseline:
 
     def _is_news(self, stub: Stub, portrait: Portrait) -> bool:
         """Whether this place and program were not spoken of in these ten minutes: one stranger is one trial."""
-        who = "\0".join((stub.user, stub.credential, *(item.value for item in portrait.traits if item.statement == WHO)))
+        who = "\0".join(
+            (stub.user, stub.credential, *(item.value for item in portrait.traits if item.statement == WHO))
+        )
         number, span = xxhash.xxh3_64_intdigest(who.encode()), stub.time[:SPAN_CHARACTERS]
         told = self._running.told
         if told.pop(number, "") == span:

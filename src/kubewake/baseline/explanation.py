@@ -98,5 +98,3 @@ def _phrase(portrait: Portrait, item: Ask, days: int) -> str:
     if everybody is not None:
         others.append(f"{everybody.showing} of {everybody.members} identities ever")
     return said + history + (f", {', '.join(others)}" if others else "")
-
-

@@ -10,7 +10,16 @@ from kubewake.detectors.network import network_of
 from kubewake.detectors.novelty_table import registry_of
 from kubewake.observation import Stub
 
-GRANTS = ("wildcard", "secrets_read", "escalation", "exec", "node_proxy", "token_create", "workload_write", "rbac_write")
+GRANTS = (
+    "wildcard",
+    "secrets_read",
+    "escalation",
+    "exec",
+    "node_proxy",
+    "token_create",
+    "workload_write",
+    "rbac_write",
+)
 LADEN = WORKLOADS | {"roles", "clusterroles", "rolebindings", "clusterrolebindings"}
 """Kinds of objects whose bodies count."""
 MAX_VALUE = 160
@@ -139,5 +148,3 @@ _VERBS = {
     "patch": "change",
     "deletecollection": "delete all",
 }
-
-

@@ -15,7 +15,9 @@ app = App(name="baseline", help="What is usual for whom: show it, learn it from 
 
 File = Annotated[
     Path | None,
-    Parameter(name=["--baseline", "-b"], help="A file of `baseline train` or `export`; default: what serve has learnt."),
+    Parameter(
+        name=["--baseline", "-b"], help="A file of `baseline train` or `export`; default: what serve has learnt."
+    ),
 ]
 StateDir = Annotated[Path | None, Parameter(name="--state-dir", help="State folder of serve; default: the setting.")]
 Out = Annotated[Path, Parameter(name=["--out", "-O"], help="File to write.")]

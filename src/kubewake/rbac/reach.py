@@ -78,43 +78,86 @@ class Reach(Struct, frozen=True):
 
 POWERS: tuple[tuple[str, str, tuple[Request, ...]], ...] = (
     ("everything", "do everything", (Request(verb="*", resource="*", api_group="*"),)),
-    ("escalate", "write roles with more rights than its own", (
-        Request(verb="escalate", resource="clusterroles", api_group="rbac.authorization.k8s.io"),
-        Request(verb="escalate", resource="roles", api_group="rbac.authorization.k8s.io"),
-    )),
-    ("bind", "bind roles that it does not hold", (
-        Request(verb="bind", resource="clusterroles", api_group="rbac.authorization.k8s.io"),
-        Request(verb="bind", resource="roles", api_group="rbac.authorization.k8s.io"),
-    )),
+    (
+        "escalate",
+        "write roles with more rights than its own",
+        (
+            Request(verb="escalate", resource="clusterroles", api_group="rbac.authorization.k8s.io"),
+            Request(verb="escalate", resource="roles", api_group="rbac.authorization.k8s.io"),
+        ),
+    ),
+    (
+        "bind",
+        "bind roles that it does not hold",
+        (
+            Request(verb="bind", resource="clusterroles", api_group="rbac.authorization.k8s.io"),
+            Request(verb="bind", resource="roles", api_group="rbac.authorization.k8s.io"),
+        ),
+    ),
     ("impersonate-users", "act as any user", (Request(verb="impersonate", resource="users"),)),
     ("impersonate-groups", "act as a member of any group", (Request(verb="impersonate", resource="groups"),)),
-    ("impersonate-service-accounts", "act as service accounts", (Request(verb="impersonate", resource="serviceaccounts"),)),
-    ("nodes-proxy", "run commands in any pod through the nodes' proxy", (
-        Request(verb="create", resource="nodes", subresource="proxy"),
-        Request(verb="get", resource="nodes", subresource="proxy"),
-    )),
-    ("approve-certificates", "approve certificate requests for any identity", (
-        Request(verb="update", resource="certificatesigningrequests", subresource="approval", api_group="certificates.k8s.io"),
-    )),
-    ("admission", "change admission webhooks and so every object written", (
-        Request(verb="create", resource="mutatingwebhookconfigurations", api_group="admissionregistration.k8s.io"),
-        Request(verb="patch", resource="mutatingwebhookconfigurations", api_group="admissionregistration.k8s.io"),
-    )),
-    ("read-secrets", "read secrets", (Request(verb="get", resource="secrets"), Request(verb="list", resource="secrets"))),
-    ("create-tokens", "mint tokens for service accounts", (
-        Request(verb="create", resource="serviceaccounts", subresource="token"),
-    )),
-    ("enter-pods", "run commands inside pods", (
-        Request(verb="create", resource="pods", subresource="exec"),
-        Request(verb="get", resource="pods", subresource="exec"),
-        Request(verb="patch", resource="pods", subresource="ephemeralcontainers"),
-    )),
-    ("create-workloads", "start workloads", tuple(
-        Request(verb="create", resource=resource, api_group=group) for group, resource in WORKLOADS
-    )),
-    ("change-workloads", "change workloads", tuple(
-        Request(verb="patch", resource=resource, api_group=group) for group, resource in WORKLOADS
-    )),
+    (
+        "impersonate-service-accounts",
+        "act as service accounts",
+        (Request(verb="impersonate", resource="serviceaccounts"),),
+    ),
+    (
+        "nodes-proxy",
+        "run commands in any pod through the nodes' proxy",
+        (
+            Request(verb="create", resource="nodes", subresource="proxy"),
+            Request(verb="get", resource="nodes", subresource="proxy"),
+        ),
+    ),
+    (
+        "approve-certificates",
+        "approve certificate requests for any identity",
+        (
+            Request(
+                verb="update",
+                resource="certificatesigningrequests",
+                subresource="approval",
+                api_group="certificates.k8s.io",
+            ),
+        ),
+    ),
+    (
+        "admission",
+        "change admission webhooks and so every object written",
+        (
+            Request(verb="create", resource="mutatingwebhookconfigurations", api_group="admissionregistration.k8s.io"),
+            Request(verb="patch", resource="mutatingwebhookconfigurations", api_group="admissionregistration.k8s.io"),
+        ),
+    ),
+    (
+        "read-secrets",
+        "read secrets",
+        (Request(verb="get", resource="secrets"), Request(verb="list", resource="secrets")),
+    ),
+    (
+        "create-tokens",
+        "mint tokens for service accounts",
+        (Request(verb="create", resource="serviceaccounts", subresource="token"),),
+    ),
+    (
+        "enter-pods",
+        "run commands inside pods",
+        (
+            Request(verb="create", resource="pods", subresource="exec"),
+            Request(verb="get", resource="pods", subresource="exec"),
+            Request(verb="patch", resource="pods", subresource="ephemeralcontainers"),
+        ),
+    ),
+    (
+        "create-workloads",
+        "start workloads",
+        tuple(Request(verb="create", resource=resource, api_group=group) for group, resource in WORKLOADS),
+    ),
+    (
+        "change-workloads",
+        "change workloads",
+        tuple(Request(verb="patch", resource=resource, api_group=group) for group, resource in WORKLOADS),
+    ),
 )
 """Dangerous permissions, the worst first (https://kubernetes.io/docs/concepts/security/rbac-good-practices/)."""
 

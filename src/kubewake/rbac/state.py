@@ -144,7 +144,10 @@ class RbacState:
             if rule is not None and not (binding.namespace and request.path):
                 for subject in binding.subjects:
                     found.setdefault(subject, Grant(binding, role, rule, subject))
-        found.setdefault(MASTERS_BINDING.subjects[0], Grant(MASTERS_BINDING, MASTERS_ROLE, MASTERS_ROLE.rules[0], MASTERS_BINDING.subjects[0]))
+        found.setdefault(
+            MASTERS_BINDING.subjects[0],
+            Grant(MASTERS_BINDING, MASTERS_ROLE, MASTERS_ROLE.rules[0], MASTERS_BINDING.subjects[0]),
+        )
         return [found[subject] for subject in sorted(found)]
 
     def dangling(self) -> list[Binding]:
@@ -187,9 +190,13 @@ def load_dump(path: Path) -> RbacState:
 
     try:
         text = path.read_text(encoding="utf-8")
-        documents = [msgspec.json.decode(text)] if text.lstrip().startswith("{") else list(yaml.load_all(text, _loader()))
+        documents = (
+            [msgspec.json.decode(text)] if text.lstrip().startswith("{") else list(yaml.load_all(text, _loader()))
+        )
     except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.DecodeError) as error:
-        raise InputError(f"{path}: cannot be read as YAML or JSON ({error}); give a `kubectl get … -o yaml` dump") from error
+        raise InputError(
+            f"{path}: cannot be read as YAML or JSON ({error}); give a `kubectl get … -o yaml` dump"
+        ) from error
     state = RbacState()
     for document in documents:
         if isinstance(document, Mapping):

@@ -89,7 +89,12 @@ class House:
                     yield self.often(self.program(namespace, at(day, seconds + 300 + index * 20 + offset), **changes))
             yield self.often(
                 self.program(
-                    "ci", at(day, seconds + 500), account="deployer", verb="patch", resource="deployments", namespace="shop"
+                    "ci",
+                    at(day, seconds + 500),
+                    account="deployer",
+                    verb="patch",
+                    resource="deployments",
+                    namespace="shop",
                 )
             )
             yield self.person("anna", at(day, seconds + 600 + step), verb="get", resource="secrets", name="web-config")

@@ -29,7 +29,9 @@ def test_statistics_alone_open_an_incident_and_explain_it() -> None:
 def test_one_anomaly_is_never_an_incident() -> None:
     house, cluster = watched()
     cluster.watch(house.theft(WATCHED)[:1])
-    cluster.watch([house.person("dirk", at(WATCHED, 80_000), verb="delete", resource="namespaces", namespace="", name="pay")])
+    cluster.watch(
+        [house.person("dirk", at(WATCHED, 80_000), verb="delete", resource="namespaces", namespace="", name="pay")]
+    )
 
     assert not cluster.incidents
 
@@ -149,7 +151,9 @@ def test_twenty_rollouts_an_operator_and_an_upgrade_are_no_incident() -> None:
                           namespace=name, name=name)
             for step, resource in enumerate(("namespaces", "rolebindings", "serviceaccounts", "deployments", "secrets"))
         )  # fmt: skip
-    for step, resource in enumerate(("customresourcedefinitions", "clusterroles", "clusterrolebindings", "deployments")):
+    for step, resource in enumerate(
+        ("customresourcedefinitions", "clusterroles", "clusterrolebindings", "deployments")
+    ):
         values = {"verb": "create", "resource": resource, "namespace": "", "name": "operator"}
         cluster.watch([house.person("anna", at(WATCHED, 9 * 3600 + step), **values)])
     new_version = list(house.day(WATCHED + 1))

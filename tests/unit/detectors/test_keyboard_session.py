@@ -11,7 +11,9 @@ from kubewake.observation import Stub
 
 
 def entry(pod: str, namespace: str = "shop", user: str = "alice", second: int = 0) -> Stub:
-    return stub_of("get", ObjectRef("pods", namespace, pod, subresource="exec"), User(user), "kubectl/v1.34", 101, second)
+    return stub_of(
+        "get", ObjectRef("pods", namespace, pod, subresource="exec"), User(user), "kubectl/v1.34", 101, second
+    )
 
 
 def use(pod: str, client: str = "curl/8.5", second: int = 30) -> Stub:

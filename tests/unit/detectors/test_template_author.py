@@ -9,7 +9,13 @@ from kubewake.observation import Stub
 
 
 def written(
-    resource: str, name: str, *, user: str = "alice", risks: tuple[str, ...] = ("privileged",), owner: str = "", key: int = 1
+    resource: str,
+    name: str,
+    *,
+    user: str = "alice",
+    risks: tuple[str, ...] = ("privileged",),
+    owner: str = "",
+    key: int = 1,
 ) -> Stub:
     event = AuditEvent(
         verb="create",

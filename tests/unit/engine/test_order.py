@@ -1,3 +1,5 @@
+import itertools
+
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +55,7 @@ class TestTake:
         arrival = sorted(range(len(seconds)), key=lambda i: seconds[i] + shifts[i % 40] / 2)
         stubs = [stub(i + 1, second(seconds[i]), behaviour=i % 3) for i in arrival]
         edges = sorted({0, len(stubs), *(cut for cut in cuts if cut < len(stubs))})
-        chunks = [observation(*stubs[a:b]) for a, b in zip(edges, edges[1:], strict=False)]
+        chunks = [observation(*stubs[a:b]) for a, b in itertools.pairwise(edges)]
 
         whole, cut = taken([observation(*stubs)]), taken(chunks)
 
@@ -118,7 +120,10 @@ class TestStages:
         other.key |= 2
         answered = stub(1, second(2))
 
-        keys = [item.key for item in taken([observation(received, other), observation(answered), observation(stub(9, second(200)))])]
+        keys = [
+            item.key
+            for item in taken([observation(received, other), observation(answered), observation(stub(9, second(200)))])
+        ]
 
         assert [other.key, answered.key, 9 << 2] == keys
 

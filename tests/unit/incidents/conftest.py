@@ -33,7 +33,9 @@ class Teller:
         self.stories = Stories(RULES, **settings)
         for user in PEOPLE:
             for second in range(-600, -590, 2):
-                self.stories.observe(handmade(second, user=user, source="192.0.2.200", user_agent="desk/1", client="other"))
+                self.stories.observe(
+                    handmade(second, user=user, source="192.0.2.200", user_agent="desk/1", client="other")
+                )
 
     def tell(self, stub, *rules, suppressed=False):
         accusations = [Accusation(RULES[rule], f"finding-{rule}-{stub.user}", stub, (), suppressed) for rule in rules]

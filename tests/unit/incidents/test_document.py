@@ -20,8 +20,19 @@ def incident(teller):
                reason=ADMIN)  # fmt: skip
     teller.say(20, "t-secrets", verb="list", resource="secrets", name="", reason=ADMIN, **WEB)
     teller.say(30, verb="get", resource="secrets", name="db", reason=ADMIN, **WEB)
-    teller.say(40, "t-admin", verb="create", resource="clusterrolebindings", namespace="", name="evil", reason=ADMIN, **WEB)
-    teller.say(50, "t-persist", verb="create", resource="daemonsets", namespace="kube-system", name="agent", reason=ADMIN, **WEB)
+    teller.say(
+        40, "t-admin", verb="create", resource="clusterrolebindings", namespace="", name="evil", reason=ADMIN, **WEB
+    )
+    teller.say(
+        50,
+        "t-persist",
+        verb="create",
+        resource="daemonsets",
+        namespace="kube-system",
+        name="agent",
+        reason=ADMIN,
+        **WEB,
+    )
     [incident] = teller.incidents
     return incident
 
@@ -41,7 +52,9 @@ def test_timeline_says_how_each_step_follows_and_what_allowed_it(incident):
     assert steps[0].link == "the first step known"
     assert "had issued" in steps[1].link
     assert steps[2].link == "the same login, address and program as the step before"
-    assert all(step.allowed_by == "ClusterRoleBinding ops gives Group ops the ClusterRole cluster-admin" for step in steps)
+    assert all(
+        step.allowed_by == "ClusterRoleBinding ops gives Group ops the ClusterRole cluster-admin" for step in steps
+    )
     assert incident.allowed_by == [steps[0].allowed_by]
 
 
@@ -72,9 +85,20 @@ def test_attack_follows_the_kill_chain(incident):
 def test_remediation_names_objects_in_order_and_says_what_breaks(incident):
     commands = incident.remediation
     assert all("  # " in line for line in commands)
-    position = {word: next(i for i, line in enumerate(commands) if word in line)
-                for word in ("delete serviceaccount web", "delete clusterrolebinding evil", "delete daemonset agent", "describe secret db")}
-    assert position["delete serviceaccount web"] < position["delete clusterrolebinding evil"] < position["describe secret db"]
+    position = {
+        word: next(i for i, line in enumerate(commands) if word in line)
+        for word in (
+            "delete serviceaccount web",
+            "delete clusterrolebinding evil",
+            "delete daemonset agent",
+            "describe secret db",
+        )
+    }
+    assert (
+        position["delete serviceaccount web"]
+        < position["delete clusterrolebinding evil"]
+        < position["describe secret db"]
+    )
 
 
 def test_severity_and_confidence(incident):
@@ -124,15 +148,33 @@ def test_commands_survive_hostile_names(teller, name):
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"resource": "pods", "subresource": "exec", "name": "web-0"}, "ran commands inside the running program web-0 in namespace shop"),
-        ({"resource": "secrets", "name": "db", "outcome": "denied"}, "read the secret (stored credentials) db in namespace shop, which was refused"),
-        ({"resource": "secrets", "verb": "list", "name": "", "namespace": ""}, "listed every secret (stored credentials) in the whole cluster"),
+        (
+            {"resource": "pods", "subresource": "exec", "name": "web-0"},
+            "ran commands inside the running program web-0 in namespace shop",
+        ),
+        (
+            {"resource": "secrets", "name": "db", "outcome": "denied"},
+            "read the secret (stored credentials) db in namespace shop, which was refused",
+        ),
+        (
+            {"resource": "secrets", "verb": "list", "name": "", "namespace": ""},
+            "listed every secret (stored credentials) in the whole cluster",
+        ),
         ({"resource": "", "uri": "/version?x=1"}, "asked the API server for /version?x=1"),
-        ({"resource": "widgets", "verb": "scale", "name": "w"}, "did scale on the object of kind widgets w in namespace shop"),
-        ({"resource": "ingresses", "verb": "create", "name": "i"}, "created an entry point from outside i in namespace shop"),
+        (
+            {"resource": "widgets", "verb": "scale", "name": "w"},
+            "did scale on the object of kind widgets w in namespace shop",
+        ),
+        (
+            {"resource": "ingresses", "verb": "create", "name": "i"},
+            "created an entry point from outside i in namespace shop",
+        ),
         ({"resource": "namespaces", "verb": "patch", "name": "shop"}, "changed the namespace shop"),
         ({"resource": "selfsubjectaccessreviews", "verb": "create"}, "asked the API server what this login may do"),
-        ({"resource": "pods", "verb": "list", "name": "", "count": 7}, "listed every pod (a running program) in namespace shop, 7 times"),
+        (
+            {"resource": "pods", "verb": "list", "name": "", "count": 7},
+            "listed every pod (a running program) in namespace shop, 7 times",
+        ),
     ],
 )
 def test_requests_in_plain_words(make, fields, text):

@@ -29,7 +29,10 @@ def chain(start=0.0, *, who="ann", source="203.0.113.7", tool="curl/8", suffix="
         (handmade(start + 20, name="job", issued_credential=f"JTI=job{suffix}", **mint), ()),
         (handmade(start + 30, resource="pods", verb="list", **web), ()),
         (handmade(start + 40, resource="secrets", verb="list", **job), ("t-secrets",)),
-        (handmade(start + 50, resource="clusterrolebindings", verb="create", namespace="", name="evil", **job), ("t-admin",)),
+        (
+            handmade(start + 50, resource="clusterrolebindings", verb="create", namespace="", name="evil", **job),
+            ("t-admin",),
+        ),
     ]
 
 
@@ -53,13 +56,24 @@ def test_one_campaign_over_three_identities_and_two_tokens_is_one_incident():
 
 
 def test_two_campaigns_that_share_a_ci_account_a_nat_and_a_kubelet_are_two_incidents():
-    nat, kubelet = "198.51.100.200", {"user": "system:node:n1", "actor_kind": "node", "client": "kubelet", "source": "10.0.0.7", "user_agent": "kubelet/v1"}
+    nat, kubelet = (
+        "198.51.100.200",
+        {
+            "user": "system:node:n1",
+            "actor_kind": "node",
+            "client": "kubelet",
+            "source": "10.0.0.7",
+            "user_agent": "kubelet/v1",
+        },
+    )
     script = []
     for number in range(8):
         script.append((handmade(number, user=f"person{number}", source=nat, user_agent=f"kubectl/{number}"), ()))
     runner = account("ci:runner", "JTI=ci", source=nat, user_agent="runner/1", client="other")
     for number in range(30):
-        script.append((handmade(60 + number, verb="create", resource="pods", namespace="ci", name=f"job-{number}", **runner), ()))
+        script.append(
+            (handmade(60 + number, verb="create", resource="pods", namespace="ci", name=f"job-{number}", **runner), ())
+        )
         script.append((handmade(60.5 + number, verb="create", resource="serviceaccounts", subresource="token", name="job", namespace="ci",
                                 issued_credential=f"JTI=j{number}", **kubelet), ()))  # fmt: skip
     script += chain(600, who="ann", source=nat, tool="curl/8", suffix="a")
@@ -112,7 +126,10 @@ def test_one_step_a_day_opens_by_the_fourth():
     assert 0 < opened <= 4
 
 
-@pytest.mark.parametrize("stripped", [("credential", "issued_credential"), ("reason",), ("credential", "issued_credential", "reason", "pod", "node")])
+@pytest.mark.parametrize(
+    "stripped",
+    [("credential", "issued_credential"), ("reason",), ("credential", "issued_credential", "reason", "pod", "node")],
+)
 def test_older_clusters_without_the_fields_of_links_are_served(stripped):
     script = chain()
     for stub, _ in script:
@@ -133,7 +150,10 @@ def test_blanked_address_and_client_still_leave_the_exact_links():
 
 
 def test_an_intruder_who_copies_the_victims_program_is_still_found():
-    house = [(handmade(second, user="ann", source="192.0.2.4", user_agent="curl/8", client="curl"), ()) for second in range(-590, 0, 30)]
+    house = [
+        (handmade(second, user="ann", source="192.0.2.4", user_agent="curl/8", client="curl"), ())
+        for second in range(-590, 0, 30)
+    ]
     copied = chain(tool="curl/8")
     [incident] = tell([*house, *copied])
     share = len(set(incident.audit_ids) & {stub.audit_id for stub, _ in copied}) / len(copied)
@@ -144,7 +164,9 @@ def test_five_thousand_made_up_clients_leave_others_alone():
     plain = essence(tell(chain()))
     teller = Teller()
     for number in range(5_000):
-        teller.say(-500 + number * 0.09, user="mallory", user_agent=f"made-up/{number}", source="192.0.2.99", name=f"n{number}")
+        teller.say(
+            -500 + number * 0.09, user="mallory", user_agent=f"made-up/{number}", source="192.0.2.99", name=f"n{number}"
+        )
     for stub, rules in chain():
         teller.tell(stub, *rules)
     assert essence(teller.incidents) == plain
@@ -164,11 +186,26 @@ def test_state_of_two_thousand_identities_stays_small():
 
 def test_rollouts_of_gitops_are_no_incident():
     teller = Teller()
-    bot = account("argocd:application-controller", "JTI=bot", source="10.1.0.5", user_agent="argocd/v3", client="argocd", reason=ADMIN_REASON)
+    bot = account(
+        "argocd:application-controller",
+        "JTI=bot",
+        source="10.1.0.5",
+        user_agent="argocd/v3",
+        client="argocd",
+        reason=ADMIN_REASON,
+    )
     for number in range(20):
         start = number * 600
         for offset, resource in enumerate(("namespaces", "serviceaccounts", "rolebindings", "secrets", "deployments")):
-            teller.say(start + offset, "t-note", verb="create", resource=resource, namespace=f"app{number}", name=f"app{number}", **bot)
+            teller.say(
+                start + offset,
+                "t-note",
+                verb="create",
+                resource=resource,
+                namespace=f"app{number}",
+                name=f"app{number}",
+                **bot,
+            )
         teller.say(start + 60, user=f"system:serviceaccount:app{number}:app{number}", credential=f"JTI={number}", pod=f"app{number}-0",
                    reason=f'RBAC: allowed by RoleBinding "app{number}/app{number}" of Role "r" to ServiceAccount "app{number}/app{number}"')  # fmt: skip
     assert teller.incidents == []
@@ -202,7 +239,10 @@ def test_replays_are_identical():
 
 def test_ordinary_requests_cost_little():
     teller = Teller()
-    stubs = [handmade(number * 0.01, behaviour=number % 50 + 1, user=f"user{number % 50}", count=5) for number in range(5_000)]
+    stubs = [
+        handmade(number * 0.01, behaviour=number % 50 + 1, user=f"user{number % 50}", count=5)
+        for number in range(5_000)
+    ]
     began = time.process_time()
     for stub in stubs:
         teller.stories.observe(stub)

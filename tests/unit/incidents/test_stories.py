@@ -70,11 +70,22 @@ def test_two_incidents_that_a_late_certificate_joins(teller):
     sha = "ab" * 32
     csr = {"resource": "certificatesigningrequests", "namespace": "", "name": "req"}
     teller.say(0, "t-secrets", verb="create", user_agent="curl/8", values={"csr.common_name": "ghost"}, **csr)
-    teller.say(20, "t-admin", user="bob", verb="create", resource="clusterrolebindings", namespace="", name="b", source="203.0.113.9")
+    teller.say(
+        20,
+        "t-admin",
+        user="bob",
+        verb="create",
+        resource="clusterrolebindings",
+        namespace="",
+        name="b",
+        source="203.0.113.9",
+    )
     assert len(teller.incidents) == 2
     teller.stories.changed()
     lineage = teller.stories._lineage
-    cause, effect = (next(s for s in lineage.sessions.by_number.values() if s.user == user and s.newcomer) for user in ("ann", "bob"))
+    cause, effect = (
+        next(s for s in lineage.sessions.by_number.values() if s.user == user and s.newcomer) for user in ("ann", "bob")
+    )
     late = Link(id="L11", cause=cause.number, effect=effect.number, strength=1.0, scope="session", text=f"uses certificate {sha[:4]}",
                 source=Entity("identity", "ann"), target=Entity("credential", sha), cause_ref=cause.recent[-1], seconds=lineage.now)  # fmt: skip
     gone = next(incident.id for incident in teller.incidents if incident.root_cause.name == "bob")
@@ -101,7 +112,10 @@ def test_always_opens_alone(new_teller):
 
 
 def test_the_machinery_is_not_accused(teller):
-    controller = {"user": "system:serviceaccount:kube-system:deployment-controller", "client": "kube-controller-manager"}
+    controller = {
+        "user": "system:serviceaccount:kube-system:deployment-controller",
+        "client": "kube-controller-manager",
+    }
     teller.say(0, "t-admin", "t-secrets", **controller)
     teller.say(1, "t-admin", user="system:kube-scheduler", actor_kind="control-plane")
     assert teller.incidents == []
@@ -110,7 +124,15 @@ def test_the_machinery_is_not_accused(teller):
 
 
 def test_suspicion_flows_along_a_minted_token(teller):
-    mint = teller.say(0, "t-secrets", verb="create", resource="serviceaccounts", subresource="token", name="web", issued_credential="JTI=m")
+    mint = teller.say(
+        0,
+        "t-secrets",
+        verb="create",
+        resource="serviceaccounts",
+        subresource="token",
+        name="web",
+        issued_credential="JTI=m",
+    )
     use = teller.say(30, user=POD["user"], credential="JTI=m", resource="pods", verb="list", source="203.0.113.7")
     [incident] = teller.incidents
     assert incident.audit_ids == [mint.audit_id, use.audit_id]
@@ -118,8 +140,12 @@ def test_suspicion_flows_along_a_minted_token(teller):
 
 
 def test_an_ordinary_cause_is_found_from_a_loud_effect(teller):
-    mint = teller.say(0, verb="create", resource="serviceaccounts", subresource="token", name="web", issued_credential="JTI=m")
-    use = teller.say(30, "t-secrets", user=POD["user"], credential="JTI=m", resource="secrets", verb="list", source="203.0.113.7")
+    mint = teller.say(
+        0, verb="create", resource="serviceaccounts", subresource="token", name="web", issued_credential="JTI=m"
+    )
+    use = teller.say(
+        30, "t-secrets", user=POD["user"], credential="JTI=m", resource="secrets", verb="list", source="203.0.113.7"
+    )
     [incident] = teller.incidents
     assert incident.audit_ids == [mint.audit_id, use.audit_id]
     assert incident.root_cause.name == "ann"
@@ -189,7 +215,17 @@ def test_a_quiet_incident_closes_and_a_new_one_opens(teller):
 def test_snapshot_in_the_middle_changes_nothing(new_teller, make):
     script = [
         (make(0, resource="pods", verb="list"), ()),
-        (make(10, verb="create", resource="serviceaccounts", subresource="token", name="web", issued_credential="JTI=m"), ("t-look",)),
+        (
+            make(
+                10,
+                verb="create",
+                resource="serviceaccounts",
+                subresource="token",
+                name="web",
+                issued_credential="JTI=m",
+            ),
+            ("t-look",),
+        ),
         (make(20, user=POD["user"], credential="JTI=m", source="203.0.113.7"), ("t-secrets",)),
         (make(30, verb="create", resource="rolebindings", name="tmp"), ("t-admin",)),
         (make(40, user="bob", reason='RBAC: allowed by RoleBinding "tmp/shop" of Role "r" to User "bob"'), ()),

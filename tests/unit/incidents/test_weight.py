@@ -74,7 +74,9 @@ def test_each_piece_contributes_what_is_stated():
         if part.detector == "order":
             continue
         rest = [item for item in pieces if item.detector != part.detector]
-        assert score - score_of(rest, {1: 1.0}, 0)[0] == pytest.approx(part.nats + sum(p.nats for p in parts if p.detector == "order"))
+        assert score - score_of(rest, {1: 1.0}, 0)[0] == pytest.approx(
+            part.nats + sum(p.nats for p in parts if p.detector == "order")
+        )
 
 
 def test_surprises_are_corrected_for_how_many_were_tried_and_only_they():
@@ -100,7 +102,14 @@ def test_anomalies_alone_need_two_tactics_or_an_exact_link():
 
 @pytest.mark.parametrize(
     ("ranks", "nats"),
-    [([], 0.0), ([1, 2], 0.0), ([1, 2, 3], 1.0), ([3, 2, 1], 0.0), ([1, 3, 2], 0.0), ([1, 2, 4, 3], pytest.approx(0.333, abs=1e-3))],
+    [
+        ([], 0.0),
+        ([1, 2], 0.0),
+        ([1, 2, 3], 1.0),
+        ([3, 2, 1], 0.0),
+        ([1, 3, 2], 0.0),
+        ([1, 2, 4, 3], pytest.approx(0.333, abs=1e-3)),
+    ],
 )
 def test_order_of_tactics_adds_at_most_one_nat(ranks, nats):
     assert order_nats(ranks) == nats

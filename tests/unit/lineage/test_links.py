@@ -44,7 +44,15 @@ def test_l1_is_absent_without_the_annotation(slice_of, run):
 def test_l1_forgets_the_routine_of_kubelets(make, run):
     """Hand-written: a kubelet has a token issued for its pod."""
     kubelet = {"user": "system:node:n1", "actor_kind": "node", "client": "kubelet", "user_agent": "kubelet/v1"}
-    mint = make(0, verb="create", resource="serviceaccounts", subresource="token", name="web", issued_credential="JTI=1", **kubelet)
+    mint = make(
+        0,
+        verb="create",
+        resource="serviceaccounts",
+        subresource="token",
+        name="web",
+        issued_credential="JTI=1",
+        **kubelet,
+    )
     use = make(1, user="system:serviceaccount:shop:web", credential="JTI=1", pod="web-0")
     assert not of(run([mint, use])[1], "L1")
     mint.client = "curl"
@@ -81,8 +89,16 @@ def test_l3_is_absent_with_address_and_client_blanked(slice_of, run):
 
 def test_l3_spares_the_pods_of_the_host_network(make, run):
     """Hand-written: a pod's token from its node's own address."""
-    account = {"user": "system:serviceaccount:shop:web", "credential": "JTI=1", "pod": "web-0", "node": "n1", "client": "client-go"}
-    kubelet = make(0, user="system:node:n1", actor_kind="node", client="kubelet", source="10.0.0.7", user_agent="kubelet/v1")
+    account = {
+        "user": "system:serviceaccount:shop:web",
+        "credential": "JTI=1",
+        "pod": "web-0",
+        "node": "n1",
+        "client": "client-go",
+    }
+    kubelet = make(
+        0, user="system:node:n1", actor_kind="node", client="kubelet", source="10.0.0.7", user_agent="kubelet/v1"
+    )
     home = make(1, source="10.244.0.5", user_agent="web/1", **account)
     host = make(2, source="10.0.0.7", user_agent="web/1", **account)
     away = make(3, source="10.9.9.9", user_agent="web/1", **account)
@@ -146,8 +162,22 @@ def test_l5_role_edited_and_used(slice_of, run):
 def test_l6_object_changed_by_a_fresh_webhook(make, run):
     """Hand-written: the recordings have no patches by webhooks."""
     write = make(0, verb="create", resource="mutatingwebhookconfigurations", namespace="", name="inject")
-    made = make(60, user="bob", verb="create", resource="pods", name="web-0", values={"admission.mutated_by": ["inject/pods.example"]})
-    other = make(61, user="bob", verb="create", resource="pods", name="web-1", values={"admission.mutated_by": ["istio/pods.example"]})
+    made = make(
+        60,
+        user="bob",
+        verb="create",
+        resource="pods",
+        name="web-0",
+        values={"admission.mutated_by": ["inject/pods.example"]},
+    )
+    other = make(
+        61,
+        user="bob",
+        verb="create",
+        resource="pods",
+        name="web-1",
+        values={"admission.mutated_by": ["istio/pods.example"]},
+    )
     _, links = run([write, made, other])
     [link] = of(links, "L6")
     assert (link.strength, link.scope) == (0.8, "context")
@@ -300,7 +330,13 @@ def test_l15_follows_an_escape_prone_pod_on_the_node(slice_of, make, run):
     """Partly hand-written: the pod that the intruder came out of."""
     stubs = slice_of("node-identity-stolen")
     node = stubs[0].user.removeprefix("system:node:")
-    pod = make(0, verb="create", resource="pods", name="tool", values={"workload.risks": ["privileged"], "workload.node_name": node})
+    pod = make(
+        0,
+        verb="create",
+        resource="pods",
+        name="tool",
+        values={"workload.risks": ["privileged"], "workload.node_name": node},
+    )
     pod.time = pod.last_time = stubs[0].time
     [link] = of(run([pod, *stubs])[1], "L15")
     assert link.cause_ref.name == "tool"
