@@ -1,0 +1,60 @@
+"""The re-ranker: signs, no strings, and what is shipped."""
+
+from importlib.resources import files
+from typing import Any
+
+import msgspec
+import pytest
+
+from kubewake.baseline.reranker import FEATURES, features_of, likelihood, ranked, shipped
+from tests.unit.baseline.house import HISTORY_DAYS, Cluster, House
+
+
+@pytest.fixture(scope="module")
+def incident() -> Any:
+    house, cluster = House(), Cluster()
+    cluster.watch(house.history())
+    cluster.watch(house.theft(HISTORY_DAYS))
+    return cluster.incidents[0]
+
+
+def test_features_are_the_numbers_of_the_incident(incident) -> None:
+    features = dict(zip(FEATURES, features_of(incident), strict=True))
+
+    assert features["score"] == incident.score
+    assert features["unusual origin nats"] > 0
+    assert features["rule nats"] == 0
+    assert features["tactics"] >= 2
+
+
+def test_more_of_anything_never_ranks_lower(incident) -> None:
+    weights = shipped()
+    features = list(features_of(incident))
+    before = likelihood(weights, features)
+
+    assert all(weight >= 0 for weight in weights.weight)
+    for index in range(len(FEATURES)):
+        more = [*features]
+        more[index] += 1.0
+        assert likelihood(weights, more) >= before
+
+
+def test_nothing_but_feature_names_and_the_manifest_is_text() -> None:
+    raw = msgspec.json.decode(files("kubewake.baseline").joinpath("reranker.json").read_bytes())
+    manifest = raw.pop("manifest")
+    texts = [item for value in raw.values() if isinstance(value, list) for item in value if isinstance(item, str)]
+
+    assert texts == list(FEATURES)
+    assert {key for key, value in manifest.items() if isinstance(value, str)} == {"command", "trained"}
+    assert manifest["command"] == "python -m bench.reranker --recordings DIR"
+
+
+def test_names_and_addresses_of_an_incident_do_not_move_it(incident) -> None:
+    other = msgspec.structs.replace(incident, title="x", story="y", cluster="z")
+    assert features_of(other) == features_of(incident)
+
+
+def test_it_orders_only_where_it_proved_better(incident) -> None:
+    lower = msgspec.structs.replace(incident, id="other", score=incident.score - 1)
+    assert shipped().manifest["adopted"] == (float(str(shipped().manifest["gain_low"])) > 0)
+    assert [item.id for item in ranked([lower, incident])] == [incident.id, "other"]
