@@ -64,7 +64,8 @@ CAUSES = frozenset(
 )
 """What later requests can follow from: writes of these pass singly even when a component does its own job."""
 UPKEEP = frozenset({"jobs", "pods", "replicasets"})
-"""What controllers make and keep adjusting: their later updates cause nothing that their creation did not."""
+"""What controllers make, keep adjusting and clear away: nothing follows from it that its creation did not cause."""
+UPKEEP_SUBRESOURCES = frozenset({"binding", "eviction", "scale"})
 ENTERING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "ephemeralcontainers"})
 LONG_RUNNING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy"})
 GATHERED_LEVELS = frozenset({"informational", "low"})
@@ -374,23 +375,26 @@ class Reader:
 def is_notable(event: AuditEvent, facts: Facts) -> bool:
     """Whether events of this behaviour pass singly even where no rule matches.
 
-    Denials, impersonation, entering a pod, and every write that is not a component's routine. Reads of Secrets are
-    counted per Secret (its name is part of the behaviour key), so who read which is never lost.
+    Denials, writes under impersonation, entering a pod, and every write that is not a component's routine. Reads of
+    Secrets are counted per Secret (its name is part of the behaviour key), so who read which is never lost.
     """
-    outcome = facts.value("outcome")
     ref = event.object_ref
+    verb = event.verb or ""
     resource = (ref.resource if ref is not None else None) or ""
     subresource = (ref.subresource if ref is not None else None) or ""
-    if outcome == "denied" or event.impersonated_user is not None or subresource in ENTERING_SUBRESOURCES:
+    in_profile = facts.value("actor.in_profile")
+    if subresource in ENTERING_SUBRESOURCES or (facts.value("outcome") == "denied" and not in_profile):
         return True
-    if (event.verb or "") in READS:
+    if verb in READS:
         return False
-    if ref is None or not resource:
-        return (event.verb or "") not in {"head", "options", ""}
+    if event.impersonated_user is not None:
+        return True
+    if not resource:
+        return verb not in {"head", "options", ""}
     if resource in ROUTINE_RESOURCES or subresource in ROUTINE_SUBRESOURCES:
         return facts.value("actor.kind") not in {"control-plane", "node", "serviceaccount"}
-    if not facts.value("actor.in_profile") or subresource == "token":
+    if not in_profile or subresource == "token":
         return True
-    if resource in UPKEEP and (event.verb in {"update", "patch"} or subresource == "binding"):
+    if subresource in UPKEEP_SUBRESOURCES or (resource in UPKEEP and verb != "create"):
         return False
     return resource in CAUSES
