@@ -10,6 +10,7 @@ not have seen what they are judged on. Findings on controllers' derived events c
 import collections
 import json
 import sys
+from pathlib import Path
 
 PRIOR_RIGHT = 2.0
 """Findings that a rule is credited with before it is measured: its severity class is a promise of precision."""

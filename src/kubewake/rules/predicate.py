@@ -218,7 +218,8 @@ def text_of(value: Any) -> str | None:
 def test_of(operation: str, values: tuple[Scalar, ...], *, cased: bool) -> Test:
     """The test of one scalar against the values of a match."""
     if operation in {"lt", "lte", "gt", "gte"}:
-        return _number_test(operation, float(values[0]))
+        bounds = [float(value) for value in values]  # any of them suffices, so the loosest decides
+        return _number_test(operation, max(bounds) if operation in {"lt", "lte"} else min(bounds))
     if operation in {"minute", "hour", "day", "week", "month", "year"}:
         return _time_test(operation, frozenset(values))
     texts = tuple(text for text in map(text_of, values) if text is not None)

@@ -1,6 +1,7 @@
 """The indexed, narrowed, memoised matcher answers as the naive one does."""
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,7 +166,7 @@ def ruleset(trees):
     return RuleSet([CompiledFile("x.yml", rules)])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(TREES, min_size=1, max_size=5), st.lists(EVENTS, min_size=1, max_size=6))
 def test_indexed_and_narrowed_equals_naive(trees, changes):
     rules = ruleset(trees)
@@ -193,6 +194,17 @@ def test_a_residue_holds_for_every_event_of_the_same_behaviour(tree, one, other)
     facts = facts_of(same)
     got = answer if isinstance(answer, bool) else answer.matches(facts)
     assert got == holds(tree, facts.value)
+
+
+@pytest.mark.parametrize(
+    ("operation", "bounds", "matched"),
+    [("gte", (200, 1), True), ("gt", (1, 200), False), ("lte", (0, 5), True), ("lt", (1, 0), False)],
+)
+def test_the_loosest_of_several_bounds_decides(operation, bounds, matched):
+    facts = facts_of({"requestObject": {"spec": {"replicas": 1}}})
+    tree = any_of([Match("requestObject.spec.replicas", operation, (bound,)) for bound in bounds])
+    assert CompiledRule(RuleInfo(id="r", title="t"), tree).matches(facts) is matched
+    assert holds(tree, facts.value) is matched
 
 
 def test_serialises():
