@@ -102,5 +102,7 @@ def test_serve_finds_what_scan_finds(tmp_path):
     document = scan(FileSource([str(log)], cluster="demo").chunks(), Knowledge())
     found = {finding.id for finding in document.findings}
     assert len(live & found) >= 0.95 * max(len(live), len(found))
-    told = {incident.id for incident in document.incidents}
-    assert len(stories & told) >= 0.9 * max(len(stories), len(told))
+    # What serve told of before it turned out to be part of another incident stays told.
+    final = {incident.id for incident in document.incidents}
+    assert len(stories & final) >= 0.95 * len(final)
+    assert len(stories - final) <= 0.3 * len(final)
