@@ -96,7 +96,9 @@ def difference(y, one, other, groups):
     for _ in range(BOOTSTRAP):
         chosen = [index for _ in names for index in rows[names[rng.randrange(len(names))]]]
         if 0 < y[chosen].sum() < len(chosen):
-            found.append(average_precision_score(y[chosen], one[chosen]) - average_precision_score(y[chosen], other[chosen]))
+            found.append(
+                average_precision_score(y[chosen], one[chosen]) - average_precision_score(y[chosen], other[chosen])
+            )
     low, middle, high = np.percentile(found, [2.5, 50, 97.5])
     return round(float(low), 4), round(float(middle), 4), round(float(high), 4)
 

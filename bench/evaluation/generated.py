@@ -15,14 +15,13 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
-from kubewake.detectors import all_detectors
-from kubewake.engine import Fold
-from kubewake.observation import Observation, Stub
-
 from bench.evaluation.labels import Labels
 from bench.evaluation.recording import Line, Recording
 from bench.evaluation.replay import Engine
 from bench.evaluation.story import Story, story_of
+from kubewake.detectors import all_detectors
+from kubewake.engine import Fold
+from kubewake.observation import Observation, Stub
 
 SEED = 11
 SWAP_SHARE = 0.3

@@ -78,10 +78,8 @@ def public_names() -> frozenset[str]:
 
 def is_public(name: str, public: frozenset[str]) -> bool:
     """Whether upstream Kubernetes or a public chart has the name, or all that it is made of."""
-    if (
-        name in public
-        or (name.startswith("system:")
-        and all(part in public for part in name.split(":")[2:] or ["system"]))
+    if name in public or (
+        name.startswith("system:") and all(part in public for part in name.split(":")[2:] or ["system"])
     ):
         return True
     return name.startswith("system:") and not name.startswith(("system:serviceaccount:", "system:node:"))

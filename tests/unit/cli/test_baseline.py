@@ -53,5 +53,8 @@ def test_unknown_identities_and_files_are_named(trained, capsys):
 
 def test_a_scan_starts_warm(trained, capsys):
     log = trained / "audit.log"
-    assert answer(["scan", str(log), "--baseline", str(trained / "a.kwb"), "-o", "json", "--fail-on", "never"]) in (0, None)
+    assert answer(["scan", str(log), "--baseline", str(trained / "a.kwb"), "-o", "json", "--fail-on", "never"]) in (
+        0,
+        None,
+    )
     assert json.loads(capsys.readouterr().out)["input"]["events"] == EVENTS
