@@ -108,7 +108,7 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
     from kubewake.finding import SEVERITIES
 
     findings = service.findings()
-    incidents = service.incidents()
+    incidents = [incident for incident in service.incidents() if incident.state != "closed"]
     loud = {
         finding.id: finding
         for finding in findings
