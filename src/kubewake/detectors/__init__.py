@@ -6,8 +6,8 @@ randomised hash. Its state can be saved and restored, and is bounded.
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 import msgspec
 from msgspec import Struct
@@ -31,6 +31,27 @@ class Detection(Struct, frozen=True, kw_only=True):
     values: dict[str, Any] = {}
     severity: Severity | None = None
     """Overrides the level of the rule where the evidence is stronger or weaker than usual."""
+
+
+class Scene(NamedTuple):
+    """What decides, together with a detector's memory, whether a stub can matter to it at all."""
+
+    verb: str
+    resource: str
+    subresource: str
+    api_group: str
+    outcome: str
+    actor_kind: str
+    is_hit: bool
+    """Whether a rule has hit the stub."""
+    of_component: bool
+    """Whether a known component did it within its job."""
+    from_pod: bool
+    """Whether the credential is bound to a pod."""
+
+
+Wants = Callable[[Scene], bool]
+"""Whether stubs of a scene can matter; asked once a scene."""
 
 
 class Detector(Protocol):
@@ -76,6 +97,7 @@ __all__ = [
     "Detector",
     "DetectorSet",
     "Evidence",
+    "Scene",
     "all_detectors",
     "cluster_detectors",
     "detector",
@@ -94,12 +116,14 @@ def detector(
     version: int = 1,
     counts: bool = False,
     of_people: bool = False,
+    wants: Wants | None = None,
 ) -> Callable[[D], D]:
     """Register a detector class and what it can say.
 
     `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
     `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour. One `of_people` does not
-    get what known components do within their job, unless a rule has hit it.
+    get what known components do within their job, unless a rule has hit it. `wants` keeps stubs away that it would pass
+    over in silence.
     """
 
     def register(cls: D) -> D:
@@ -108,6 +132,7 @@ def detector(
         cls.version = version
         cls.counts = counts
         cls.of_people = of_people
+        cls.wants = None if wants is None else staticmethod(wants)
         cls.fleet = getattr(cls, "fleet", False)
         for info in infos:
             owner = _DETECTORS.setdefault(info.id, cls)
@@ -158,35 +183,56 @@ class DetectorSet:
             item = self._detectors[f"{cls.infos[0].id}/{cls.version}"] = cls()
             if rules is not None and isinstance(item, Briefed):
                 item.brief(rules)
-        self._general = tuple(item for item in self._detectors.values() if item.resources is None)
-        self._counting = tuple(item for item in self._general if item.counts)
-        self._by_resource: dict[str, tuple[tuple[Detector, ...], tuple[Detector, ...]]] = {}
-        """For each resource: the detectors that want all of its stubs, and those that want components' stubs too."""
+        self._watchers: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
+        self._counters: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
 
     @property
     def infos(self) -> dict[str, RuleInfo]:
         """What these detectors can say, by rule id."""
         return {info.id: info for item in self._detectors.values() for info in item.infos}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
-        """Pass the stub to every detector that wants its resource."""
-        resource = stub.resource
-        wanted = self._by_resource.get(resource)
-        if wanted is None:
-            every = tuple(
-                item for item in self._detectors.values() if item.resources is None or resource in item.resources
-            )
-            wanted = (every, tuple(item for item in every if not item.of_people))
-            if len(self._by_resource) < RESOURCES_MAX:
-                self._by_resource[resource] = wanted
-        of_component = not stub.hits and stub.values.get("actor.in_profile")
-        for item in wanted[1 if of_component else 0]:
-            yield from item.observe(stub)
+    def observe(self, stub: Stub) -> list[Detection]:
+        """Pass the stub to every detector that wants its scene."""
+        scene = (
+            stub.verb,
+            stub.resource,
+            stub.subresource,
+            stub.api_group,
+            stub.outcome,
+            stub.actor_kind,
+            bool(stub.hits),
+            bool(stub.values.get("actor.in_profile")),
+            bool(stub.pod),
+        )
+        watchers = self._watchers.get(scene)
+        if watchers is None:
+            watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene)))
+        found: list[Detection] = []
+        for observe in watchers:
+            found.extend(observe(stub))
+        return found
 
-    def count(self, stub: Stub) -> Iterator[Detection]:
+    def count(self, stub: Stub) -> list[Detection]:
         """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
-        for item in self._counting:
-            yield from item.observe(stub)
+        counters = self._counters.get((stub.resource, stub.actor_kind))
+        if counters is None:
+            scene = Scene("", stub.resource, "", "", "allowed", stub.actor_kind, False, False, False)
+            counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
+            wanted = tuple(item.observe for item in counting if _is_wanted(item, scene))
+            counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
+        found: list[Detection] = []
+        for observe in counters:
+            found.extend(observe(stub))
+        return found
+
+    def _of_scene(self, scene: Scene) -> "tuple[Observe, ...]":
+        return tuple(
+            item.observe
+            for item in self._detectors.values()
+            if (item.resources is None or scene.resource in item.resources)
+            and not (item.of_people and scene.of_component and not scene.is_hit)
+            and _is_wanted(item, scene)
+        )
 
     def snapshot(self) -> bytes:
         """State of all detectors, by first rule id and version."""
@@ -206,5 +252,21 @@ class DetectorSet:
                 item.restore(state)
 
 
-RESOURCES_MAX = 1000
-"""Resource names whose dispatch is remembered; names come from the log, so the memory must have a bound."""
+SCENES_MAX = 20_000
+"""Scenes whose detectors are remembered; their words come from the log, so the memory must have a bound."""
+
+Observe = Callable[[Stub], Iterable[Detection]]
+
+
+def _is_wanted(item: Detector, scene: Scene) -> bool:
+    wants: Wants | None = getattr(item, "wants", None)
+    return wants is None or wants(scene)
+
+
+def _remember(
+    memory: dict[tuple[Any, ...], tuple[Observe, ...]], key: tuple[Any, ...], found: tuple[Observe, ...]
+) -> tuple[Observe, ...]:
+    if len(memory) >= SCENES_MAX:
+        memory.clear()
+    memory[key] = found
+    return found

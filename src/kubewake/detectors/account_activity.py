@@ -51,7 +51,7 @@ class _Saved(Struct, array_like=True):
     ranked: set[str]
 
 
-@detector(ACTIVE, counts=True)
+@detector(ACTIVE, counts=True, wants=lambda scene: scene.actor_kind == "serviceaccount")
 class AccountActivity:
     """Counts the requests of each service account by day."""
 

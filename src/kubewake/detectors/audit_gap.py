@@ -1,6 +1,6 @@
 """Signs that the audit stream itself was tampered with: silence, less detail than before, reused ids."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import msgspec
 import xxhash
@@ -26,6 +26,7 @@ REPORT_SECONDS = 3600.0
 DOWNGRADES = 3
 """Behaviours that must lose detail within REPORT_SECONDS: one alone may be a policy with odd rules."""
 
+NOTHING: tuple[Detection, ...] = ()
 RANK = {"Metadata": 1, "Request": 2, "RequestResponse": 3}
 
 GAP = RuleInfo(
@@ -96,60 +97,64 @@ class AuditGap:
         """By hash of an Audit-ID: the request that it names."""
         self._downgrades: list[float] = []
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the stub's time, level and Audit-ID."""
         now = moment(stub.time)
-        yield from self._listen(stub, now)
-        yield from self._weigh(stub, now)
+        found = [self._listen(stub, now), self._weigh(stub, now)]
         if stub.count == 1 and stub.audit_id and stub.stage != "RequestReceived":
-            yield from self._identify(stub)
+            found.append(self._identify(stub))
+        return NOTHING if not any(found) else [item for item in found if item is not None]
 
-    def _listen(self, stub: Stub, now: float) -> Iterator[Detection]:
+    def _listen(self, stub: Stub, now: float) -> Detection | None:
         clock = self._clock
         if not clock.events:
             clock.first = clock.latest = now
         silence = now - clock.latest
-        learnt = clock.events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
-        if learnt and silence >= GAP_SECONDS and silence >= GAP_FACTOR * clock.silence:
-            yield _detection(stub, "silence", f"nothing was recorded for {silence / 60:.0f} minutes before {stub.time}")
-        elif silence > clock.silence:
-            clock.silence = silence
+        found: Detection | None = None
+        if silence > clock.silence:
+            learnt = clock.events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
+            if learnt and silence >= GAP_SECONDS and silence >= GAP_FACTOR * clock.silence:
+                text = f"nothing was recorded for {silence / 60:.0f} minutes before {stub.time}"
+                found = _detection(stub, "silence", text)
+            else:
+                clock.silence = silence
         clock.events += stub.count
-        clock.latest = max(clock.latest, now if stub.count == 1 else moment(stub.last_time))
+        latest = now if stub.count == 1 else moment(stub.last_time)
+        clock.latest = max(clock.latest, latest)
+        return found
 
-    def _weigh(self, stub: Stub, now: float) -> Iterator[Detection]:
+    def _weigh(self, stub: Stub, now: float) -> Detection | None:
         rank = RANK.get(stub.level, 0)
         if not rank or not stub.resource or stub.outcome != "allowed":
-            return
+            return None
         behaviour = (stub.user, stub.verb, stub.api_group, stub.resource, stub.subresource, stub.namespace)
         key = xxhash.xxh3_64_intdigest("\0".join(behaviour).encode())
         level = self._levels.get(key)
-        if level is None or rank > level.rank:
-            self._levels.put(key, Level(rank, stub.count))
-            return
-        if rank == level.rank:
+        if level is not None and rank == level.rank:
             level.requests += stub.count
-            return
-        if level.requests < LEVEL_REQUESTS:
+            return None
+        if level is None or rank > level.rank or level.requests < LEVEL_REQUESTS:
             self._levels.put(key, Level(rank, stub.count))
-            return
+            return None
         self._levels.put(key, Level(rank, stub.count))
         self._downgrades = [time for time in self._downgrades if now - time < REPORT_SECONDS]
         self._downgrades.append(now)
-        if len(self._downgrades) >= DOWNGRADES:
-            what = f"{stub.verb} of {stub.resource}"
-            yield _detection(stub, "level", f"requests such as {what} are recorded without the content they had before")
+        if len(self._downgrades) < DOWNGRADES:
+            return None
+        what = f"{stub.verb} of {stub.resource}"
+        return _detection(stub, "level", f"requests such as {what} are recorded without the content they had before")
 
-    def _identify(self, stub: Stub) -> Iterator[Detection]:
+    def _identify(self, stub: Stub) -> Detection | None:
         request = stub.key >> 2
         name = xxhash.xxh3_64_intdigest(stub.audit_id.encode())
         known = self._ids.get(name)
+        if known == request:
+            return None
+        self._ids.put(name, request)
         if known is None:
-            self._ids.put(name, request)
-        elif known != request:
-            self._ids.put(name, request)
-            text = f"{stub.user or 'an unauthenticated caller'} gave several requests the same id"
-            yield _detection(stub, "id", text, "medium")
+            return None
+        text = f"{stub.user or 'an unauthenticated caller'} gave several requests the same id"
+        return _detection(stub, "id", text, "medium")
 
     def snapshot(self) -> bytes:
         """All state."""

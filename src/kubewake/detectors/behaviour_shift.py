@@ -75,7 +75,7 @@ class Character(Struct, array_like=True):
     fresh: dict[str, tuple[int, Evidence]] = {}
 
 
-@detector(SHIFT, of_people=True)
+@detector(SHIFT, of_people=True, wants=lambda scene: scene.actor_kind in ("human", "serviceaccount", "node"))
 class BehaviourShift:
     """Remembers what each identity is like."""
 

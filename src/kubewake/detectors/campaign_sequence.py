@@ -100,7 +100,11 @@ def shipped_rules() -> Mapping[str, RuleInfo]:
     return {rule.info.id: rule.info for file in load_builtin() for rule in file.rules}
 
 
-@detector(SEQUENCE, SLOW, of_people=True)
+@detector(
+    SEQUENCE,
+    SLOW,
+    wants=lambda scene: scene.is_hit and not scene.of_component and scene.actor_kind not in ("control-plane", "cloud"),
+)
 class CampaignSequence:
     """Collects rule hits per identity."""
 

@@ -59,7 +59,7 @@ class _Saved(Struct):
     addresses: list[tuple[str, list[str]]]
 
 
-@detector(CROSS_CLUSTER)
+@detector(CROSS_CLUSTER, wants=lambda scene: scene.is_hit and scene.actor_kind not in ("control-plane", "cloud"))
 class CrossCluster:
     """Remembers in which clusters each hand had a serious rule hit. One instance must see all clusters."""
 

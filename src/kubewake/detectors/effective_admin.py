@@ -1,6 +1,6 @@
 """Identities that become equivalent to cluster-admin, from roles and bindings learnt from the stream."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -93,15 +93,24 @@ class EffectiveAdmin:
         self._bindings: Ledger[str, str] = Ledger(MAX_BINDINGS)
         """Role of each ClusterRoleBinding."""
         self._reported: Ledger[str, bool] = Ledger(MAX_REPORTED)
+        self._learnt: set[str] = set()
+        """Reasons that have taught all they can since RBAC was last written."""
         for name, powers in KNOWN_ROLES.items():
             self._roles.put(name, Role(powers))
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Learn holders from reasons; judge writes of cluster roles and bindings."""
-        if stub.reason:
+        if stub.reason and stub.reason not in self._learnt:
+            if len(self._learnt) >= MAX_REPORTED:
+                self._learnt.clear()
+            self._learnt.add(stub.reason)
             self._learn(stub.reason)
         if stub.api_group != "rbac.authorization.k8s.io" or stub.outcome != "allowed":
-            return
+            return ()
+        self._learnt.clear()
+        return self._judge(stub)
+
+    def _judge(self, stub: Stub) -> Iterator[Detection]:
         if stub.verb not in ("create", "update", "patch") or stub.values.get("request.dry_run"):
             return
         quiet = stub.actor_kind in ("control-plane", "cloud") or bool(stub.values.get("actor.in_profile"))
@@ -186,6 +195,7 @@ class EffectiveAdmin:
         self._roles.fill(list(saved.roles))
         self._bindings.fill(list(saved.bindings))
         self._reported.fill(list(saved.reported))
+        self._learnt.clear()
 
 
 def powers_of(rules: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:

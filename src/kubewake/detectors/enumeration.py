@@ -95,7 +95,14 @@ class Step(Struct, array_like=True, frozen=True):
     evidence: Evidence
 
 
-@detector(ANONYMOUS, MIXED, of_people=True)
+@detector(
+    ANONYMOUS,
+    MIXED,
+    wants=lambda scene: (
+        scene.actor_kind == "anonymous"
+        or (scene.actor_kind not in SYSTEM_KINDS and not scene.of_component and scene.verb in READS_AND_WRITES)
+    ),
+)
 class Enumeration:
     """Remembers the last minutes of every client that was refused something."""
 
@@ -154,8 +161,8 @@ class Enumeration:
 
 
 def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
-    requests = sum(step.count for step in steps)
-    if requests >= (ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW):
+    most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
+    if len(steps) >= most or sum(step.count for step in steps) >= most:
         return False
     if (
         len({step.path for step in steps}) <= PATHS_ABOVE

@@ -1,6 +1,6 @@
 """Permissions right after they were granted: first use of a new grant, and a denied action that then succeeds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -93,7 +93,7 @@ class _Saved(Struct):
     used: list[tuple[str, str]]
 
 
-@detector(FIRST_USE, DENIED)
+@detector(FIRST_USE, DENIED, wants=lambda scene: scene.outcome in ("allowed", "denied"))
 class FreshGrant:
     """Remembers what was granted and what was refused."""
 
@@ -103,26 +103,28 @@ class FreshGrant:
         self._used: Ledger[str, str] = Ledger(MAX_USES)
         """By identity and grant: time of the grant whose use was reported."""
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note grants and refusals; report what they lead to."""
         if stub.outcome == "denied":
             if stub.resource and stub.user:
                 denial = Denial(stub.groups, stub.credential, evidence_of(stub))
                 self._denials.put(_action(stub), denial)
-            return
+            return ()
         if stub.outcome != "allowed":
-            return
-        if len(self._grants) or len(self._denials):
-            yield from self._judge(stub)
+            return ()
+        action = _action(stub)
+        found: Iterable[Detection] = ()
+        if action in self._denials or (stub.reason and any(name in self._grants for name in reason_keys(stub.reason))):
+            found = tuple(self._judge(stub, action))
         if stub.api_group == "rbac.authorization.k8s.io" and stub.verb in ("create", "update", "patch"):
             key = written_grant(stub.resource, stub.namespace, stub.name or str(stub.values.get("object.name", "")))
             if key and not stub.values.get("request.dry_run"):
                 routine = bool(stub.values.get("actor.in_profile")) or stub.actor_kind in ("control-plane", "cloud")
                 writer = stub.impersonated or stub.user
                 self._grants.put(key, Written(writer, stub.source, routine, evidence_of(stub)))
+        return found
 
-    def _judge(self, stub: Stub) -> Iterator[Detection]:
-        action = _action(stub)
+    def _judge(self, stub: Stub, action: tuple[str, str, str, str, str]) -> Iterator[Detection]:
         denial = self._denials.get(action)
         key, written = "", None
         for name in reason_keys(stub.reason) if stub.reason and len(self._grants) else ():

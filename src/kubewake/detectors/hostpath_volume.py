@@ -78,6 +78,11 @@ class _State(Struct, array_like=True):
         "jobs",
         "cronjobs",
     },
+    wants=lambda scene: (
+        scene.outcome == "allowed"
+        and not scene.subresource
+        and (scene.resource == "persistentvolumes" or scene.verb in ("create", "update", "patch"))
+    ),
 )
 class HostpathVolume:
     """Remembers volumes on sensitive paths and the claims they are bound to."""

@@ -121,7 +121,7 @@ class _State(Struct, array_like=True):
     clients: dict[str, set[str]] = {}
 
 
-@detector(SPREAD, TAKEN)
+@detector(SPREAD, TAKEN, wants=lambda scene: scene.from_pod or scene.subresource in ENTRIES)
 class KeyboardSession:
     """Remembers who entered which pods, and which clients each pod's identity uses."""
 

@@ -101,7 +101,16 @@ class _Saved(Struct):
     deeds: list[tuple[str, list[Deed]]]
 
 
-@detector(DESTRUCTION)
+@detector(
+    DESTRUCTION,
+    wants=lambda scene: (
+        scene.outcome == "allowed"
+        and scene.verb not in ("get", "list", "watch")
+        and scene.resource != ""
+        and (scene.verb == "deletecollection" or not scene.of_component)
+        and scene.actor_kind not in ("control-plane", "cloud")
+    ),
+)
 class MassDestruction:
     """Weighs deletions per identity in a sliding window."""
 

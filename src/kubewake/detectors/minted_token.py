@@ -1,6 +1,6 @@
 """A token that one identity had issued for another, and its use (link L1)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -77,8 +77,13 @@ class MintedToken:
         self._brokers: Ledger[str, int] = Ledger(MAX_BROKERS)
         """Tokens that each service account had issued."""
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note tokens that are issued; report the use of one that was noted."""
+        if stub.issued_credential or (stub.credential and stub.credential in self._tokens):
+            return self._follow(stub)
+        return ()
+
+    def _follow(self, stub: Stub) -> Iterator[Detection]:
         if stub.issued_credential and stub.subresource == "token" and not is_routine(stub):
             issue = Issue(stub.impersonated or stub.user, stub.namespace, stub.name, evidence_of(stub))
             self._tokens.put(stub.issued_credential, issue)

@@ -1,6 +1,6 @@
 """First times: something that an identity, or the whole cluster, with a past did not do before (see `novelty_table`)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import xxhash
@@ -55,7 +55,7 @@ class NewValue:
         self._seen: dict[int, int] = {}
         self._familiar: dict[int, int] = {}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         now = microseconds(stub.time)
         user = self._past_of(stub, now)
@@ -73,7 +73,10 @@ class NewValue:
                 self._familiar.clear()
             self._familiar[behaviour] = day
         if familiar and stub.resource not in WITH_BODIES:
-            return
+            return ()
+        return self._compare(stub, day, known, familiar=familiar)
+
+    def _compare(self, stub: Stub, day: int, known: dict[str, bool], *, familiar: bool) -> Iterator[Detection]:
         for entry in ENTRIES:
             if (familiar and not entry.from_body) or not entry.applies(stub):
                 continue

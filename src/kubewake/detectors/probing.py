@@ -76,7 +76,14 @@ class Piece(Struct, array_like=True):
     evidence: Evidence
 
 
-@detector(PROBING, of_people=True)
+@detector(
+    PROBING,
+    wants=lambda scene: (
+        scene.actor_kind not in SKIPPED_KINDS
+        and not scene.of_component
+        and (scene.outcome == "denied" or not scene.resource or scene.resource.startswith("selfsubject"))
+    ),
+)
 class Probing:
     """Remembers the signs of the last minutes for every identity that gave one."""
 

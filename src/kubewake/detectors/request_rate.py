@@ -1,7 +1,7 @@
 """Identities whose volume of requests or of errors leaves their own past far behind."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -95,10 +95,10 @@ class RequestRate:
     def __init__(self) -> None:
         self._activities: dict[str, Activity] = {}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order; stubs of several events count at the time of their first."""
         if not stub.user:
-            return
+            return ()
         span = microseconds(stub.time) // SPAN_MICROSECONDS
         activity = self._activities.pop(stub.user, None)
         if activity is None:
@@ -112,9 +112,16 @@ class RequestRate:
             activity.errors.close(passed)
             activity.span = span
         activity.requests.current += stub.count
-        yield from self._judge(stub, activity, activity.requests, "requests", REQUESTS_ENOUGH)
-        if stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES:
+        is_error = stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES
+        if is_error:
             activity.errors.current += stub.count
+        if activity.requests.current < REQUESTS_ENOUGH and not (is_error and activity.errors.current >= ERRORS_ENOUGH):
+            return ()
+        return self._compare(stub, activity, is_error=is_error)
+
+    def _compare(self, stub: Stub, activity: Activity, *, is_error: bool) -> Iterator[Detection]:
+        yield from self._judge(stub, activity, activity.requests, "requests", REQUESTS_ENOUGH)
+        if is_error:
             yield from self._judge(stub, activity, activity.errors, "errors", ERRORS_ENOUGH)
 
     @staticmethod

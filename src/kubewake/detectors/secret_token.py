@@ -1,6 +1,6 @@
 """A long-lived token that was read out of its Secret, and its use elsewhere (link L12)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -78,12 +78,11 @@ class SecretToken:
         self._readings: Ledger[str, list[Reading]] = Ledger(MAX_SECRETS)
         self._tokens: Ledger[str, Token] = Ledger(MAX_SECRETS)
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note readings of Secrets; report tokens that turn up elsewhere after one."""
         if stub.resource == "secrets" and not stub.subresource and stub.outcome == "allowed":
             self._note(stub)
-        if stub.secret_token:
-            yield from self._judge(stub)
+        return self._judge(stub) if stub.secret_token else ()
 
     def _note(self, stub: Stub) -> None:
         if stub.verb not in ("get", "list", "watch") or stub.actor_kind in ("node", "control-plane", "cloud"):

@@ -177,18 +177,24 @@ class Use(Struct, array_like=True):
     clients: dict[str, Place] = {}
 
 
-@detector(MACHINE, TOOL, PERSON, SCRIPT)
+@detector(
+    MACHINE,
+    TOOL,
+    PERSON,
+    SCRIPT,
+    wants=lambda scene: scene.actor_kind in ("serviceaccount", "node", "human"),
+)
 class SharedCredential:
     """Remembers for each credential in which networks and with which clients it is used."""
 
     def __init__(self) -> None:
         self._uses: dict[str, Use] = {}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         kind = stub.actor_kind
         if kind not in ("serviceaccount", "node", "human") or stub.code == UNAUTHENTICATED or not stub.user:
-            return
+            return ()
         key = stub.credential or f"user {stub.user}"
         use = self._uses.pop(key, None)
         if use is None:
@@ -197,11 +203,9 @@ class SharedCredential:
                 del self._uses[next(iter(self._uses))]
         self._uses[key] = use
         now = microseconds(stub.time)
-        if kind == "human":
-            yield from _judge_person(use, stub, now)
-        else:
-            yield from _judge_machine(use, stub, now)
+        found = tuple(_judge_person(use, stub, now)) if kind == "human" else _judge_machine(use, stub, now)
         use.requests += stub.count
+        return found
 
     def snapshot(self) -> bytes:
         """All credentials, least recently used first."""
@@ -215,7 +219,7 @@ class SharedCredential:
 UNAUTHENTICATED = 401
 
 
-def _judge_machine(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
+def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
     known = stub.pod != "" or use.requests >= HISTORY_REQUESTS
     network = network_of(stub.source)
     if network:
@@ -225,18 +229,18 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
         if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
             usual = [name for name, other in use.networks.items() if not other.reported]
             earlier = [use.networks[name].evidence for name in usual[:1]] if strange else []
-            yield _detection(MACHINE, stub, usual, network, earlier)
-            return
+            return (_detection(MACHINE, stub, usual, network, earlier),)
     family = stub.client
     if family == "empty":
-        return
+        return ()
     place = use.clients.get(family)
     strange = place is None and family in HANDS_ON and _is_program(use)
     place = _visit(use.clients, family, stub, now, reported=strange)
     if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
         usual = [name for name, other in use.clients.items() if not other.reported]
         earlier = [use.clients[name].evidence for name in usual[:1]] if strange else []
-        yield _detection(TOOL, stub, usual, network, earlier)
+        return (_detection(TOOL, stub, usual, network, earlier),)
+    return ()
 
 
 def _is_program(use: Use) -> bool:
@@ -301,7 +305,7 @@ def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reporte
         place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
     place.last = max(place.last, now)
     place.requests += stub.count
-    if len(place.clients) < PLACES_MAX:
+    if stub.client not in place.clients and len(place.clients) < PLACES_MAX:
         place.clients = place.clients | {stub.client}
     return place
 

@@ -5,7 +5,7 @@ requests come from is learnt per pod. Addresses that many pods share (NAT, proxi
 node (host network, masquerading) prove nothing and are let pass.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 import msgspec
@@ -108,7 +108,7 @@ def network_of(address: str) -> str:
     return parsed.packed[:size].hex()
 
 
-@detector(STOLEN)
+@detector(STOLEN, wants=lambda scene: scene.from_pod or scene.actor_kind == "node")
 class StolenPodToken:
     """Learns where each pod sends from, and tells when its token is used elsewhere."""
 
@@ -121,14 +121,15 @@ class StolenPodToken:
         self._pods = 0
         self._several = 0
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at requests made with a pod's token; learn nodes' addresses from the others."""
         if stub.pod:
-            yield from self._place(stub, stub.pod_uid or f"{stub.user}/{stub.pod}")
-        elif stub.actor_kind == "node" and stub.source and stub.client == "kubelet":
+            return self._place(stub, stub.pod_uid or f"{stub.user}/{stub.pod}")
+        if stub.actor_kind == "node" and stub.source and stub.client == "kubelet":
             self._live(stub.source, stub.user, stub.count)
+        return ()
 
-    def _place(self, stub: Stub, pod: str) -> Iterator[Detection]:
+    def _place(self, stub: Stub, pod: str) -> Iterable[Detection]:
         holder = self._holders.get(pod)
         if holder is None:
             holder = Holder({})
@@ -142,9 +143,12 @@ class StolenPodToken:
             if stub.source:
                 self._live(stub.source, pod, stub.count)
                 self._inhabit(network_of(stub.source), pod)
-            return
+            return ()
         unstable = self._pods >= KNOWN_PODS and self._several / self._pods > UNSTABLE_SHARE
-        yield Detection(rule=STOLEN.id, stub=stub, values=_words(stub, holder), severity="medium" if unstable else None)
+        found = Detection(
+            rule=STOLEN.id, stub=stub, values=_words(stub, holder), severity="medium" if unstable else None
+        )
+        return (found,)
 
     def _meet(self, stub: Stub, holder: Holder) -> Origin:
         # A pod with two address families has one address of each.

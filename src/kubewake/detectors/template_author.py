@@ -80,7 +80,13 @@ class _State(Struct, array_like=True):
     owned: dict[str, str] = {}
 
 
-@detector(INFO, resources={"pods", *KINDS})
+@detector(
+    INFO,
+    resources={"pods", *KINDS},
+    wants=lambda scene: (
+        scene.outcome == "allowed" and not scene.subresource and scene.verb in ("create", "update", "patch", "delete")
+    ),
+)
 class TemplateAuthor:
     """Remembers who introduced the risks of each template, and which ReplicaSets and Jobs came of it."""
 

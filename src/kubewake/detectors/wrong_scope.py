@@ -70,7 +70,10 @@ def is_custom(api_group: str) -> bool:
     return "." in api_group and not api_group.endswith(".k8s.io")
 
 
-@detector(WRONG_SCOPE)
+@detector(
+    WRONG_SCOPE,
+    wants=lambda scene: scene.resource == "customresourcedefinitions" or is_custom(scene.api_group),
+)
 class WrongScope:
     """Learns which custom resources are cluster-wide."""
 
