@@ -99,7 +99,9 @@ class Ablation(NamedTuple):
             yield
 
 
-FULL = Ablation("full", "whole", {})
+FULL = Ablation("full", "part", {})
+KINDS = ("part", "link", "statistics")
+"""Kinds of ablation: whole kinds of evidence, single links, single ideas of the statistics."""
 STORIES = "kubewake.engine.fold.Stories"
 
 

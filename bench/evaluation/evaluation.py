@@ -2,14 +2,14 @@
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from bench.evaluation.ablations import ablations
+from bench.evaluation.ablations import KINDS, ablations
 from bench.evaluation.agreement import disagreements, scorer_beside, second_opinion
 from bench.evaluation.baselines import GROUPED, Tuning, principal_stories, tune
 from bench.evaluation.baselines.request import requests_of
@@ -164,12 +164,12 @@ class Evaluator:
             for which, stories in told.items()
         }
 
-    def ablate(self, name: str, variant: str) -> None:
+    def ablate(self, name: str, variant: str, kinds: Collection[str] = KINDS) -> None:
         """The engine without each of its parts, everything in one day."""
         key = f"{name}/{variant}"
         labels = self.bench.labels(name)
         times = self.bench.recording(name).times
-        table = ablations()
+        table = [one for one in ablations() if one.kind in kinds]
         missing = [one for one in table if not self.shelf.has(self.place(key, one.name))]
         encoded = b""
         if missing:

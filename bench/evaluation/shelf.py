@@ -23,12 +23,17 @@ def code_version(folder: Path = Path(kubewake.__file__).parent) -> str:
     return digest.hexdigest()[:12]
 
 
-class Shelf:
-    """Results in a folder, one file each."""
+class NotKeptError(LookupError):
+    """Nothing is kept under a name, and nothing new may be made."""
 
-    def __init__(self, folder: Path, version: str) -> None:
+
+class Shelf:
+    """Results in a folder, one file each; with `only_kept` nothing new is made."""
+
+    def __init__(self, folder: Path, version: str, *, only_kept: bool = False) -> None:
         self.folder = folder / version
         self.version = version
+        self.only_kept = only_kept
 
     def has(self, name: str) -> bool:
         """Whether something is kept under that name."""
@@ -43,6 +48,8 @@ class Shelf:
         path = self.path(name)
         if path.exists():
             return msgspec.json.decode(path.read_bytes(), type=kind)
+        if self.only_kept:
+            raise NotKeptError(name)
         made = make()
         self.folder.mkdir(parents=True, exist_ok=True)
         path.write_bytes(msgspec.json.encode(made))

@@ -65,7 +65,7 @@ def terminal_table(result: Evaluation) -> str:
 
 def quality_lines(title: str, table: dict[str, Quality]) -> list[str]:
     """One line for each recording and variant."""
-    lines = ["", title, "                    at 0 at 1 at 5  [Wilson at 1] false pure frag root step  auc open"]
+    lines = ["", title, "                    at 0 at 1 at 5  [at 1 95%] false pure frag root step auc open"]
     for key, held in table.items():
         total = held.campaigns
         low, high = wilson(len(held.recall_at_false[ALLOWED]), total)
