@@ -1,5 +1,6 @@
 """The result on a terminal of 80 columns."""
 
+from bench.evaluation.bars import bars
 from bench.evaluation.evaluation import Evaluation
 from bench.evaluation.measures import Quality
 from bench.evaluation.statistics import mcnemar, wilson
@@ -60,21 +61,29 @@ def terminal_table(result: Evaluation) -> str:
             )
     if result.leaks is not None:
         lines += ["", f"Strings of the recordings in what is shipped: {len(result.leaks)}"]
+    held_bars = bars(result)
+    if held_bars:
+        lines += ["", "Bars"]
+        for bar in held_bars:
+            sign = ">=" if bar.at_least else "<="
+            measured = "-" if bar.measured is None else f"{bar.measured:.2f}"
+            where = bar.where.replace("recorded", "rec").replace("blanked", "blank")
+            lines.append(f"  {bar.what[:46]:<46} {where:<11}{sign}{bar.promised:<5g}{measured:>5} {bar.verdict}")
     return "\n".join(lines)
 
 
 def quality_lines(title: str, table: dict[str, Quality]) -> list[str]:
     """One line for each recording and variant."""
-    lines = ["", title, "                    at 0 at 1 at 5  [at 1 95%] false pure frag root step auc open"]
+    lines = ["", title, "                    at 0 at 1 at 5 [at 1: 95%] false pure frag root step  auc op"]
     for key, held in table.items():
         total = held.campaigns
         low, high = wilson(len(held.recall_at_false[ALLOWED]), total)
         at = " ".join(f"{dotted(len(held.recall_at_false[allowed]) / total):>4}" for allowed in (0, 1, 5))
         root = dotted(held.root_right / len(held.found)) if held.found else "-"
         lines.append(
-            f"  {key:<18}{at}   [{dotted(low)}-{dotted(high)}]   {held.false_stories:>4}"
+            f"  {key:<18}{at}  [{dotted(low)}-{dotted(high)}]  {held.false_stories:>4}"
             f" {dotted(held.purity):>4} {number(held.fragmentation, 2):>4} {root:>4} {dotted(held.steps_listed):>4}"
-            f" {dotted(held.pr_auc):>4} {number(held.opened_events, 0):>3}"
+            f" {dotted(held.pr_auc):>4} {number(held.opened_events, 0):>2}"
         )
     return lines
 
@@ -82,7 +91,7 @@ def quality_lines(title: str, table: dict[str, Quality]) -> list[str]:
 def baseline_lines(key: str, table: dict[str, dict[int, list[str]]], ours: Quality) -> list[str]:
     """Kubewake and the baselines at the same number of false stories."""
     total = ours.campaigns
-    lines = ["", f"Against baselines, {key}: recall at 0, 1, 5 false; McNemar at 1 (+ours -theirs)"]
+    lines = ["", f"{key} against baselines: recall at 0, 1, 5 false; McNemar at 1"]
     at = " ".join(f"{dotted(len(ours.recall_at_false[allowed]) / total):>4}" for allowed in (0, 1, 5))
     lines.append(f"  {'kubewake':<24}{at}")
     for name, found in table.items():
