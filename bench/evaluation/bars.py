@@ -25,7 +25,7 @@ class Bar(NamedTuple):
     def verdict(self) -> str:
         """Whether it is held."""
         if self.measured is None:
-            return "not measured"
+            return "unknown"
         held = self.measured >= self.promised if self.at_least else self.measured <= self.promised
         return "held" if held else "missed"
 
