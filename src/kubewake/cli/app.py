@@ -16,6 +16,7 @@ def build() -> App:
         version=__version__,
         default_command=lambda: print(overview()),  # noqa: T201  # the overview is this command's output
         default_parameter=Parameter(show_default=telling),
+        suppress_keyboard_interrupt=False,
     )
     for command in COMMANDS:
         app.command(command.target, name=command.name)
