@@ -209,7 +209,9 @@ class DetectorSet:
             watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene)))
         found: list[Detection] = []
         for observe in watchers:
-            found.extend(observe(stub))
+            said = observe(stub)
+            if said:
+                found.extend(said)
         return found
 
     def count(self, stub: Stub) -> list[Detection]:
@@ -222,7 +224,9 @@ class DetectorSet:
             counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
         found: list[Detection] = []
         for observe in counters:
-            found.extend(observe(stub))
+            said = observe(stub)
+            if said:
+                found.extend(said)
         return found
 
     def _of_scene(self, scene: Scene) -> "tuple[Observe, ...]":

@@ -7,6 +7,7 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -25,6 +26,7 @@ MAX_STARTED = 100_000
 """Long-running requests remembered from their start to their end."""
 
 _STARTED, _RECEIVED = 1, 2
+_IN_TIME = attrgetter("time", "key")
 
 
 class OrderCounts(Struct):
@@ -88,7 +90,7 @@ class Order:
                 ready.append(stub.time[:SPAN_CHARACTERS])
         for span in sorted(ready):
             stubs = merge(self._spans.pop(span))
-            stubs.sort(key=lambda stub: (stub.time, stub.key))
+            stubs.sort(key=_IN_TIME)
             taken.extend(stub for stub in stubs if not self._is_completion(stub))
         if ready and not flush:
             self._committed = max(self._committed, *ready)
