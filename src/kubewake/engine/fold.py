@@ -13,7 +13,7 @@ from msgspec import Struct
 from kubewake.baseline import Archive, Baseline
 from kubewake.baseline.archive import pack, unpack
 from kubewake.baseline.catalog import rows_of
-from kubewake.detectors import Detector, DetectorSet, cluster_detectors, fleet_detectors
+from kubewake.detectors import Detection, Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import notices_of
@@ -113,6 +113,7 @@ class ClusterFold:
             for match in self._correlator.observe(stub):
                 hit = Hit(match.rule, match.suppressed_by, match.values)
                 self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
+        detections: Iterable[Detection]
         if self._settled.is_repeat(stub):
             detections = self._detectors.count(stub)
         else:
