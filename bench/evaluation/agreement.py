@@ -14,8 +14,8 @@ from bench.evaluation.story import Telling
 
 SCORER = Path("check") / "evaluate.py"
 ROUNDING = 0.0006
-TIES = frozenset({"finding_recall_high", "finding_recall_any"})
-"""A finding over two campaigns with as many events of each credits one of them; which one is each scorer's choice."""
+TIES = frozenset({"finding_recall_high", "finding_recall_any", "incident_recall", "root_cause_right"})
+"""What holds as many events of one campaign as of another credits one of them; which one is each scorer's choice."""
 
 
 def scorer_beside(recordings: Path) -> Path | None:
@@ -76,5 +76,9 @@ def disagreements(ours: Quality, theirs: dict[str, Any]) -> list[str]:
         f"{name}: {one} here, {other} there"
         for name, (one, other) in pairs.items()
         if (one is None) != (other is None)
-        or (one is not None and other is not None and abs(one - other) > (1 / total if name in TIES else 0) + ROUNDING)
+        or (
+            one is not None
+            and other is not None
+            and abs(one - other) > (1 / (len(ours.found) or 1) if name in TIES else 0) + ROUNDING
+        )
     ]

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct
 
-from bench.evaluation.ablations import KINDS, ablations
+from bench.evaluation.ablations import HELD_OUT, KINDS, Ablation, ablations
 from bench.evaluation.agreement import disagreements, scorer_beside, second_opinion
 from bench.evaluation.baselines import GROUPED, Tuning, principal_stories, tune
 from bench.evaluation.baselines.request import requests_of
@@ -17,7 +17,16 @@ from bench.evaluation.forks import Forked, run_forks
 from bench.evaluation.generated import Days, live_through
 from bench.evaluation.labels import Labels
 from bench.evaluation.leak import Leak, leaks, names_of
-from bench.evaluation.measures import FALSE_ALLOWED, Quality, bar_for, found_above, found_within, quality, ranking
+from bench.evaluation.measures import (
+    FALSE_ALLOWED,
+    Quality,
+    bar_for,
+    found_above,
+    found_within,
+    precision_of_rules,
+    quality,
+    ranking,
+)
 from bench.evaluation.recording import LABELS_FILE, VARIANTS, Recording, load_recording
 from bench.evaluation.replay import Engine
 from bench.evaluation.shelf import Shelf
@@ -170,6 +179,8 @@ class Evaluator:
         labels = self.bench.labels(name)
         times = self.bench.recording(name).times
         table = [one for one in ablations() if one.kind in kinds]
+        if "part" in kinds:
+            table += self.held_out(name)
         missing = [one for one in table if not self.shelf.has(self.place(key, one.name))]
         encoded = b""
         if missing:
@@ -182,6 +193,22 @@ class Evaluator:
 
             told = self.keep(self.place(key, one.name), Telling, make)
             self.result.ablations.setdefault(key, {})[one.name] = quality(told, labels, times)
+
+    def held_out(self, name: str) -> list[Ablation]:
+        """The engine with weights of rules that this recording had no part in: the others' labels alone made them."""
+        others = [other for other in self.result.names if other != name]
+        if not others:
+            return []
+        tables = []
+        for variant in ("recorded", "blanked"):
+            judged = []
+            for other in others:
+                told = self.keep(f"whole {other}/{variant}", Telling, lambda: Telling(events=0, stories=[]))
+                judged.append((told.alerts, self.bench.labels(other)))
+            tables.append(precision_of_rules(judged))
+        rules = sorted(set(tables[0]) | set(tables[1]))
+        precision = {rule: (tables[0].get(rule, 1.0), tables[1].get(rule, 1.0)) for rule in rules}
+        return [Ablation(HELD_OUT, "part", {"kubewake.incidents.weight.PRECISION": precision})]
 
     @staticmethod
     def place(key: str, ablation: str) -> str:

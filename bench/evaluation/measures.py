@@ -216,6 +216,25 @@ def alerts_worth(alerts: Iterable[Alert], labels: Labels) -> tuple[set[str], Cou
     return found, false
 
 
+PRIOR_RIGHT = 2.0
+"""Findings that a rule is credited with before it is measured, as in bench/rule_precision.py."""
+
+
+def precision_of_rules(judged: Iterable[tuple[list[Alert], Labels]]) -> dict[str, float]:
+    """Share of right findings for each rule, over several tellings."""
+    right: Counter[str] = Counter()
+    wrong: Counter[str] = Counter()
+    for alerts, labels in judged:
+        for alert in alerts:
+            credit = labels.credit(alert.audit_ids)
+            if credit.judged and not alert.suppressed:
+                (wrong if credit.campaign is None else right)[alert.rule] += 1
+    return {
+        rule: (right[rule] + PRIOR_RIGHT) / (right[rule] + wrong[rule] + PRIOR_RIGHT)
+        for rule in sorted(set(right) | set(wrong))
+    }
+
+
 def lookalike_alerts(alerts: Iterable[Alert], labels: Labels) -> dict[str, int]:
     """Loud false findings on each labelled look-alike."""
     hits = {item.id: 0 for item in labels.benign_lookalikes}
