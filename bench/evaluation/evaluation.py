@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Collection
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ from bench.evaluation.measures import (
     quality,
     ranking,
 )
-from bench.evaluation.recording import LABELS_FILE, VARIANTS, Recording, load_recording
+from bench.evaluation.recording import LABELS_FILE, VARIANTS, Recording, load_recording, recordings_in
 from bench.evaluation.replay import Engine
 from bench.evaluation.shelf import Shelf
 from bench.evaluation.story import Alert, Story, Telling
@@ -111,10 +112,14 @@ class Evaluator:
         self.result.seconds += spent
         return made
 
+    def run(self, name: str, variant: str) -> Telling:
+        """The engine over everything in one day."""
+        return self.bench.engine.run(self.bench.recording(name, variant))
+
     def whole(self, name: str, variant: str) -> None:
         """Everything in one day, and what an independent scorer says of it."""
         key = f"{name}/{variant}"
-        told = self.keep(f"whole {key}", Telling, lambda: self.bench.engine.run(self.bench.recording(name, variant)))
+        told = self.keep(f"whole {key}", Telling, partial(self.run, name, variant))
         labels = self.bench.labels(name)
         self.result.names[name] = {episode.id: episode.name for episode in labels.campaigns}
         self.result.lookalikes[name] = {item.id: item.name for item in labels.benign_lookalikes}
@@ -196,14 +201,14 @@ class Evaluator:
 
     def held_out(self, name: str) -> list[Ablation]:
         """The engine with weights of rules that this recording had no part in: the others' labels alone made them."""
-        others = [other for other in self.result.names if other != name]
+        others = [other for other in recordings_in(self.bench.folder) if other != name]
         if not others:
             return []
         tables = []
         for variant in ("recorded", "blanked"):
             judged = []
             for other in others:
-                told = self.keep(f"whole {other}/{variant}", Telling, lambda: Telling(events=0, stories=[]))
+                told = self.keep(f"whole {other}/{variant}", Telling, partial(self.run, other, variant))
                 judged.append((told.alerts, self.bench.labels(other)))
             tables.append(precision_of_rules(judged))
         rules = sorted(set(tables[0]) | set(tables[1]))
@@ -232,7 +237,7 @@ class Evaluator:
         if not total:
             return
         scores = [score for held in days for score in held.scores]
-        told = self.keep(f"whole {name}/{variant}", Telling, lambda: Telling(events=0, stories=[]))
+        told = self.keep(f"whole {name}/{variant}", Telling, partial(self.run, name, variant))
         ranks = ranking(told.stories, self.bench.labels(name))
         self.result.at_rate[f"{name}/{variant}"] = {
             f"{rate:g}": sorted(found_above(ranks, bar_for(scores, rate * total))) for rate in (0.1, 0.5, 1, 2, 5)
