@@ -188,9 +188,11 @@ class Evaluator:
             table += self.held_out(name)
         missing = [one for one in table if not self.shelf.has(self.place(key, one.name))]
         encoded = b""
-        if missing:
+        if missing and not self.shelf.only_kept:
             encoded = msgspec.msgpack.encode(self.bench.engine.read(self.bench.recording(name, variant).lines))
         for one in table:
+            if self.shelf.only_kept and one in missing:
+                continue
 
             def make(one=one) -> Telling:
                 with one.applied():

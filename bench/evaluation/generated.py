@@ -1,8 +1,8 @@
 """Days without attacks, made from a recording: the same cluster lives through them one after another.
 
 A day is the recording less all labelled attacks. Each day the people are drawn anew: somebody may do a colleague's work,
-start earlier or later, come from another address or with another version of the client; the newcomer is somebody new
-every day; every credential is fresh. Machines do what they did. Nothing of this takes part in tuning.
+start earlier or later, come from another address or with another version of the client; newcomers and namespaces that
+are made are new ones every day; every credential is fresh. Machines do what they did. Nothing of this takes part in tuning.
 """
 
 import random
@@ -70,6 +70,7 @@ def cast(stubs: Iterable[Stub], labels: Labels, day: int, rng: random.Random) ->
             looks.setdefault(stub.user, Counter())[stub.source, stub.user_agent] += stub.count
     role = {str(person["name"]): str(person.get("role", "")) for person in labels.people}
     newcomers = {str(person["name"]) for person in labels.people if person.get("new_employee")}
+    newcomers |= looks.keys() - role.keys()
     playing = {name: name for name in sorted(looks)}
     for name in sorted(looks):
         colleagues = [other for other in sorted(looks) if other != name and role.get(other, "?") == role.get(name)]
@@ -86,7 +87,7 @@ def cast(stubs: Iterable[Stub], labels: Labels, day: int, rng: random.Random) ->
         if user_agent and rng.random() < UPGRADE_SHARE:
             user_agent = user_agent.replace("/v1.3", f"/v1.{3 + day % 2}")
         if actor in newcomers:
-            actor = f"newcomer{day}@{actor.partition('@')[2] or 'example.org'}"
+            actor = f"{actor}{day}" if day else actor
         personas[name] = Persona(actor, source, user_agent, rng.uniform(-JITTER_SECONDS, JITTER_SECONDS))
     return personas
 
@@ -102,6 +103,12 @@ def day_of(encoded: bytes, labels: Labels, day: int, seed: int) -> list[Stub]:
         if stub.actor_kind == "human":
             usual.setdefault(stub.user, stub.source)
     salt = xxhash.xxh3_64_intdigest(f"{seed} {day}".encode())
+    born = {
+        stub.name: f"{stub.name}-{day}"
+        for stub in stubs
+        if (stub.verb, stub.resource) == ("create", "namespaces") and stub.name
+    }
+    names |= born
     for stub in stubs:
         delay = 0.0
         persona = personas.get(stub.user) if stub.actor_kind == "human" else None
@@ -118,6 +125,11 @@ def day_of(encoded: bytes, labels: Labels, day: int, seed: int) -> list[Stub]:
             stub.behaviour ^= salt
         stub.user = names.get(stub.user, stub.user)
         stub.impersonated = names.get(stub.impersonated, stub.impersonated)
+        if stub.namespace in born:
+            stub.uri = stub.uri.replace(f"/namespaces/{stub.namespace}", f"/namespaces/{born[stub.namespace]}")
+            stub.namespace = born[stub.namespace]
+        if stub.resource == "namespaces":
+            stub.name = born.get(stub.name, stub.name)
         stub.credential = f"{stub.credential}-{day}" if stub.credential else ""
         stub.issued_credential = f"{stub.issued_credential}-{day}" if stub.issued_credential else ""
         stub.values = renamed(stub.values, names)
