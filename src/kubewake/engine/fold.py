@@ -18,7 +18,7 @@ from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
-from kubewake.engine.settled import Settled
+from kubewake.engine.settled import Settled, is_upkeep
 from kubewake.engine.versions import Versions
 from kubewake.errors import StoreError
 from kubewake.finding import (
@@ -114,7 +114,8 @@ class ClusterFold:
                 hit = Hit(match.rule, match.suppressed_by, match.values)
                 self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
         detections: Iterable[Detection]
-        if self._settled.is_repeat(stub):
+        repeat = self._settled.is_repeat(stub)
+        if repeat:
             detections = self._detectors.count(stub)
         else:
             detections = chain(self._detectors.observe(stub), fleet.observe(stub))
@@ -122,6 +123,8 @@ class ClusterFold:
             suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)
             self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
+        if repeat and not accusations and is_upkeep(stub):
+            return
         day = self.baseline.day
         surprises = self.baseline.observe(stub)
         if surprises:

@@ -1,7 +1,8 @@
-"""Ordinary behaviours that nobody need look at again this hour.
+"""Ordinary behaviours that nobody need look at again this hour, or this day.
 
 A behaviour that passed once without any rule's interest says nothing new by being repeated: its repeats are counted,
-learnt from and kept for stories, but most detectors see it once an hour.
+learnt from and kept for stories, but most detectors see it once an hour. What a known component does within its job is
+only counted until the next day.
 """
 
 import msgspec
@@ -11,8 +12,16 @@ from kubewake.observation import Stub
 HOUR_CHARACTERS = 13
 """Length of `2026-11-23T07`."""
 
+DAY_CHARACTERS = 10
+"""Length of `2026-11-23`: what a known component does within its job is looked at once a day."""
+
 MAX_SETTLED = 200_000
 """Behaviours remembered; when full, all are forgotten and pass once more, which costs time and no detection."""
+
+
+def is_upkeep(stub: Stub) -> bool:
+    """Whether a known component does what it is there for."""
+    return bool(stub.behaviour) and not stub.hits and bool(stub.values.get("actor.in_profile"))
 
 
 class Settled:
@@ -22,10 +31,10 @@ class Settled:
         self._hours: dict[int, str] = {}
 
     def is_repeat(self, stub: Stub) -> bool:
-        """Whether the stub repeats what has passed in the same hour; remembers it otherwise."""
+        """Whether the stub repeats what has passed in the same hour or day; remembers it otherwise."""
         if not stub.behaviour or stub.hits:
             return False
-        hour = stub.time[:HOUR_CHARACTERS]
+        hour = stub.time[: DAY_CHARACTERS if is_upkeep(stub) else HOUR_CHARACTERS]
         if self._hours.get(stub.behaviour) == hour:
             return True
         if len(self._hours) >= MAX_SETTLED:
