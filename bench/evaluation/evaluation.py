@@ -140,7 +140,7 @@ class Evaluator:
             lambda: run_forks(self.bench.engine, self.bench.recording(name, variant), history_seconds=history_seconds),
         )
         labels = self.bench.labels(name)
-        measured = quality(joined(forked, labels), labels, self.bench.recording(name).times)
+        measured = quality(joined(forked, labels, cold=history_seconds is not None), labels, self.bench.recording(name).times)
         if history_seconds is None:
             self.result.forked[key] = measured
         self.result.cold.setdefault(key, {})[label] = measured
@@ -251,8 +251,12 @@ class Evaluator:
         self.result.leaks = made
 
 
-def joined(forked: Forked, labels: Labels) -> Telling:
-    """The attack-free day's false stories and alerts, with what each fork tells of its own campaign."""
+def joined(forked: Forked, labels: Labels, *, cold: bool = False) -> Telling:
+    """The attack-free day's false stories and alerts, with what each fork tells of its own campaign.
+
+    Cold forks are as many first minutes as there are campaigns; false stories are then those of the attack-free day,
+    which began once, with nothing known.
+    """
     stories = [story for story in forked.benign.stories if not labels.credit(story.audit_ids).campaign]
     seen = {audit for story in stories for audit in story.audit_ids}
     alerts: list[Alert] = list(forked.benign.alerts)
@@ -261,7 +265,7 @@ def joined(forked: Forked, labels: Labels) -> Telling:
             credit = labels.credit(story.audit_ids)
             if credit.campaign == campaign:
                 stories.append(story)
-            elif credit.is_false and seen.isdisjoint(story.audit_ids):
+            elif not cold and credit.is_false and seen.isdisjoint(story.audit_ids):
                 stories.append(story)
                 seen.update(story.audit_ids)
         own = set(labels.by_id[campaign].audit_ids)
