@@ -140,7 +140,9 @@ class Evaluator:
             lambda: run_forks(self.bench.engine, self.bench.recording(name, variant), history_seconds=history_seconds),
         )
         labels = self.bench.labels(name)
-        measured = quality(joined(forked, labels, cold=history_seconds is not None), labels, self.bench.recording(name).times)
+        measured = quality(
+            joined(forked, labels, cold=history_seconds is not None), labels, self.bench.recording(name).times
+        )
         if history_seconds is None:
             self.result.forked[key] = measured
         self.result.cold.setdefault(key, {})[label] = measured

@@ -8,8 +8,10 @@ are made are new ones every day; every credential is fresh. Machines do what the
 import random
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import msgspec
 import xxhash
@@ -19,11 +21,13 @@ from bench.evaluation.labels import Labels
 from bench.evaluation.recording import Line, Recording
 from bench.evaluation.replay import Engine
 from bench.evaluation.story import Story, story_of
+from kubewake.baseline.calibration import Histogram, Rank
 from kubewake.detectors import all_detectors
 from kubewake.engine import Fold
 from kubewake.observation import Observation, Stub
 
 SEED = 11
+P_LEVELS = (0.1, 0.05, 0.01, 0.001)
 SWAP_SHARE = 0.3
 """Chance that somebody does a colleague's work for a day."""
 TRAVEL_SHARE = 0.1
@@ -49,11 +53,45 @@ class Days(Struct):
     days: int
     events: int
     false: list[tuple[int, Story]]
+    scored: int = 0
+    """Scores that entered a histogram of the calibration."""
+    at_most: dict[str, int] = {}
+    """Statements about something new whose p-value was at most the key."""
 
     @property
     def scores(self) -> list[float]:
         """Scores of all false stories."""
         return [story.score for _, story in self.false]
+
+
+class Watch:
+    """Looks over the shoulder of the calibration: how many scores it takes in, and how small its p-values are.
+
+    If the p-values are what they claim, no more than a share `level` of all scores has a p-value of at most `level`.
+    """
+
+    def __init__(self) -> None:
+        self.scored = 0
+        self.at_most = dict.fromkeys(P_LEVELS, 0)
+
+    @contextmanager
+    def looking(self) -> Iterator["Watch"]:
+        """Watch every histogram inside this block."""
+        add, rank = Histogram.add, Histogram.rank
+        watch = self
+
+        def watched_add(histogram: Histogram, *arguments: Any) -> None:
+            watch.scored += 1
+            add(histogram, *arguments)
+
+        def watched_rank(histogram: Histogram, score: float) -> Rank:
+            found = rank(histogram, score)
+            for level in P_LEVELS:
+                watch.at_most[level] += found.p <= level
+            return found
+
+        with patch.object(Histogram, "add", watched_add), patch.object(Histogram, "rank", watched_rank):
+            yield self
 
 
 def harmless(recording: Recording) -> list[Line]:
@@ -176,16 +214,18 @@ def live_through(engine: Engine, recording: Recording, days: int, *, seed: int =
     encoded = msgspec.msgpack.encode(stubs)
     kinds = [kind for kind in all_detectors() if ABOUT_GAPS.isdisjoint(info.id for info in kind.infos)]
     fold = Fold(engine.rules, kinds)
-    for day in range(days):
-        for observation in observations_of(day_of(encoded, recording.labels, day, seed)):
-            fold.absorb(observation)
-            fold.advance()
-            fold.closed()
-    fold.advance(flush=True)
+    with Watch().looking() as watch:
+        for day in range(days):
+            for observation in observations_of(day_of(encoded, recording.labels, day, seed)):
+                fold.absorb(observation)
+                fold.advance()
+                fold.closed()
+        fold.advance(flush=True)
     first = datetime.fromisoformat(recording.lines[0].time[:10])
     false = []
     for incident in fold.incidents():
         if recording.labels.credit(incident.audit_ids).is_false:
             number = (datetime.fromisoformat(incident.opened_at[:10]) - first).days
             false.append((number, story_of(incident)))
-    return Days(days, fold.input().events, sorted(false, key=lambda item: item[0]))
+    false.sort(key=lambda item: item[0])
+    return Days(days, fold.input().events, false, watch.scored, {f"{level:g}": n for level, n in watch.at_most.items()})

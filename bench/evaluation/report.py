@@ -9,6 +9,7 @@ from bench.evaluation.measures import FALSE_ALLOWED, Quality
 from bench.evaluation.plots import draw
 from bench.evaluation.recording import VARIANTS
 from bench.evaluation.statistics import mcnemar
+from bench.evaluation.story import Story
 from bench.evaluation.table import number, share
 
 BEGIN, END = "<!-- reading: kept when the page is written anew -->", "<!-- end of reading -->"
@@ -219,13 +220,22 @@ def days_section(result: Evaluation) -> str:
     kinds: dict[str, int] = {}
     for days in result.days.values():
         for _, story in days.false:
-            title = story.title.partition(":")[0]
+            title = without_names(story)
             kinds[title] = kinds.get(title, 0) + 1
     text += (
         "\nWhat they are: "
         + "; ".join(f"{title} ({n})" for title, n in sorted(kinds.items(), key=lambda item: -item[1])[:12])
         + ".\n"
     )
+    watched = {key: days for key, days in result.days.items() if days.scored}
+    if watched:
+        levels = list(next(iter(watched.values())).at_most)
+        rows = [
+            [key, str(days.scored), *(f"{days.at_most[level] / days.scored:.4f}" for level in levels)]
+            for key, days in watched.items()
+        ]
+        text += "\nCalibration: share of scores on these days whose p-value is at most the level (volumes counted at each step):\n\n"
+        text += table(["recording", "scores", *(f"p ≤ {level}" for level in levels)], rows)
     if result.at_rate:
         rates = list(next(iter(result.at_rate.values())))
         rows = [
@@ -299,11 +309,20 @@ def missed_section(result: Evaluation) -> str:
     )
     text += "\n## False incidents\n\n"
     rows = [
-        [key, f"{story.score:.1f}", story.title.replace("|", "/")[:110], str(len(story.audit_ids))]
+        [key, f"{story.score:.1f}", without_names(story), str(len(story.audit_ids))]
         for key, one in result.whole.items()
         for story in sorted(one.false, key=lambda story: -story.score)[:12]
     ]
     return text + table(["recording", "score", "title", "events"], rows)
+
+
+def without_names(story: Story) -> str:
+    """A title that can stand in a table and names nobody."""
+    who = story.root_cause.split(" ")[1:2]
+    title = story.title.replace("|", "/").partition(": ")[0]
+    for name in who:
+        title = title.replace(name, "somebody").replace(name.capitalize(), "Somebody")
+    return title[:110]
 
 
 def method_section(result: Evaluation) -> str:
