@@ -70,7 +70,7 @@ bench: .venv/.dev ## throughput, as ratios in one run (needs RECORDINGS, some mi
 bench-latency: .venv/.dev ## from POST to printed finding at 5,000 events a second
 	$(BIN)/python -m bench.latency
 
-eval: .venv/.bench ## detection quality on labelled recordings (needs RECORDINGS, some minutes)
+eval: .venv/.bench ## detection quality on labelled recordings (needs RECORDINGS, half an hour or more)
 	$(BIN)/python -m bench.evaluation --recordings $(RECORDINGS)
 
 clean: ## remove what the targets made
