@@ -50,7 +50,7 @@ def draw_curves(result: Evaluation, keys: list[str], path: Path) -> None:
         axis.set_title(key, fontsize=9)
         axis.set_xlabel("false incidents allowed in the day")
         axis.set_ylim(0, 1)
-        axis.legend(fontsize=7, frameon=False, loc="center right")
+        axis.legend(fontsize=7, frameon=False, loc="lower left", bbox_to_anchor=(0.3, 0.38))
     axes[0][0].set_ylabel("campaigns found")
     finish(figure, path)
 
@@ -67,10 +67,11 @@ def draw_ablations(result: Evaluation, keys: list[str], path: Path) -> None:
         axis.barh(range(len(names)), shares, color=[INK if name == "full" else GREY for name in names])
         axis.axvline(shares[0], color=INK, linewidth=0.8)
         axis.set_yticks(range(len(names)), names, fontsize=7)
-        axis.invert_yaxis()
+
         axis.set_xlim(0, 1)
         axis.set_title(key, fontsize=9)
         axis.set_xlabel("campaigns found at 1 false incident")
+    axes[0][0].invert_yaxis()
     finish(figure, path)
 
 
