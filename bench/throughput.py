@@ -175,6 +175,12 @@ class Measured(Struct):
     peak_mb: float
 
 
+def own_peak_mb() -> float:
+    """The process's own peak: getrusage would count the parent that it was forked from."""
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    return int(status.partition("VmHWM:")[2].split()[0]) / 1024
+
+
 def measure(stage: str, path: Path, sent: "multiprocessing.connection.Connection") -> None:
     if stage.startswith("scan"):
         warm_up(path)
@@ -184,7 +190,7 @@ def measure(stage: str, path: Path, sent: "multiprocessing.connection.Connection
     wall = time.perf_counter() - start
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = time.process_time() - before + children.ru_utime + children.ru_stime
-    peak = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + children.ru_maxrss) / 1024
+    peak = own_peak_mb() + children.ru_maxrss / 1024
     sent.send(Measured(stage, events, wall, cpu, peak))
 
 
