@@ -220,6 +220,9 @@ PRIOR_RIGHT = 2.0
 """Findings that a rule is credited with before it is measured, as in bench/rule_precision.py."""
 
 
+PRECISION_DIGITS = 3
+
+
 def precision_of_rules(judged: Iterable[tuple[list[Alert], Labels]]) -> dict[str, float]:
     """Share of right findings for each rule, over several tellings."""
     right: Counter[str] = Counter()
@@ -230,7 +233,7 @@ def precision_of_rules(judged: Iterable[tuple[list[Alert], Labels]]) -> dict[str
             if credit.judged and not alert.suppressed:
                 (wrong if credit.campaign is None else right)[alert.rule] += 1
     return {
-        rule: (right[rule] + PRIOR_RIGHT) / (right[rule] + wrong[rule] + PRIOR_RIGHT)
+        rule: round((right[rule] + PRIOR_RIGHT) / (right[rule] + wrong[rule] + PRIOR_RIGHT), PRECISION_DIGITS)
         for rule in sorted(set(right) | set(wrong))
     }
 
