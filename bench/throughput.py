@@ -39,7 +39,7 @@ class ObjectRef(Struct):
     resource: str = ""
     namespace: str = ""
     name: str = ""
-    apiGroup: str = ""  # noqa: N815  # Kubernetes' name
+    apiGroup: str = ""
     subresource: str = ""
 
 
@@ -50,19 +50,19 @@ class Status(Struct):
 class MinimalEvent(Struct):
     """The least that a detector could decode: the yardstick."""
 
-    auditID: str = ""  # noqa: N815
+    auditID: str = ""
     stage: str = ""
     verb: str = ""
-    requestURI: str = ""  # noqa: N815
+    requestURI: str = ""
     user: User | None = None
-    userAgent: str = ""  # noqa: N815
-    sourceIPs: list[str] = []  # noqa: N815
-    objectRef: ObjectRef | None = None  # noqa: N815
-    responseStatus: Status | None = None  # noqa: N815
-    requestObject: Raw = Raw(b"")  # noqa: N815
-    responseObject: Raw = Raw(b"")  # noqa: N815
+    userAgent: str = ""
+    sourceIPs: list[str] = []
+    objectRef: ObjectRef | None = None
+    responseStatus: Status | None = None
+    requestObject: Raw = Raw(b"")
+    responseObject: Raw = Raw(b"")
     annotations: dict[str, str] | None = None
-    stageTimestamp: str = ""  # noqa: N815
+    stageTimestamp: str = ""
 
 
 def lines_of(recording: Path) -> list[bytes]:
