@@ -82,6 +82,8 @@ class Stub(Struct, array_like=True, kw_only=True):
     last_key: int = 0
     last_audit_id: str = ""
     hits: tuple[Hit, ...] = ()
+    is_feed: bool = False
+    """The events are counted in another stub; this one only tells correlations when they came."""
     values: dict[str, Any] = {}
     """Derived facts that correlations, links and baselines need, by derived field name (see `fields.CARRIED`):
     only those that apply to this event. Plain JSON values."""
@@ -113,6 +115,8 @@ class Observation(Struct, kw_only=True):
     stubs: list[Stub]
     keys: bytes = b""
     owners: bytes = b""
+    fed: list[tuple[int, int]] = []
+    """Events (index in `keys`) that a feed counts besides, with its index in `stubs`."""
     events: int = 0
     size_bytes: int = 0
     malformed: list[Malformed] = []

@@ -104,15 +104,17 @@ class ClusterFold:
 
     def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
         """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
+        accusations: list[Accusation] = []
+        if stub.is_feed:
+            self._correlate(stub, book, accusations)
+            if accusations:
+                self.stories.observe(stub, accusations)
+            return
         self._access.observe(stub)
         self._versions.observe(stub)
-        accusations: list[Accusation] = []
         for hit in stub.hits:
             self._accuse(accusations, book, hit, stub, (), None, None)
-        if stub.hits or self._correlator.waiting:
-            for match in self._correlator.observe(stub):
-                hit = Hit(match.rule, match.suppressed_by, match.values)
-                self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
+        self._correlate(stub, book, accusations)
         detections: Iterable[Detection]
         repeat = self._settled.is_repeat(stub)
         if repeat:
@@ -135,6 +137,13 @@ class ClusterFold:
             if day and self.baseline.day != day:
                 digest = self.stories.digest(stub.time)
                 self._notices += [] if digest is None else [digest]
+
+    def _correlate(self, stub: Stub, book: FindingBook, accusations: list[Accusation]) -> None:
+        """Pass a stub to the correlations, and what they complete to the book."""
+        if stub.hits or self._correlator.waiting:
+            for match in self._correlator.observe(stub):
+                hit = Hit(match.rule, match.suppressed_by, match.values)
+                self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
 
     def _report(self, surprises: Sequence[Signal], stub: Stub, book: FindingBook, told: Collection[str]) -> None:
         """Open the findings that rest on the baseline. In incidents the surprises weigh, not these."""

@@ -63,7 +63,7 @@ class Order:
     def put(self, observation: Observation) -> None:
         """Take in an observation; duplicates are counted and taken back out of their stubs."""
         stubs = observation.stubs
-        self._drop_duplicates(array("Q", observation.keys), array("I", observation.owners), stubs)
+        self._drop_duplicates(array("Q", observation.keys), array("I", observation.owners), observation.fed, stubs)
         for stub in stubs:
             if not stub.count:
                 continue
@@ -154,7 +154,9 @@ class Order:
         started = self._started.pop(request, None) if stub.hits and self._started else None
         return started is not None and {hit.rule for hit in stub.hits} <= set(started)
 
-    def _drop_duplicates(self, keys: "array[int]", owners: "array[int]", stubs: list[Stub]) -> None:
+    def _drop_duplicates(
+        self, keys: "array[int]", owners: "array[int]", fed: list[tuple[int, int]], stubs: list[Stub]
+    ) -> None:
         if self._latest > self._generation_ends or len(self._generations[0]) > MAX_GENERATION_KEYS:
             self._generation_ends = later(self._latest, self._lateness_seconds) if self._latest else ""
             self._generations.appendleft(set())
@@ -163,20 +165,22 @@ class Order:
         fresh = set(keys)
         current = self._generations[0]
         if len(fresh) != len(keys) or not all(generation.isdisjoint(fresh) for generation in self._generations):
-            self._take_back(keys, owners, stubs)
+            self._take_back(keys, owners, dict(fed), stubs)
         if self._received:
             for request in list(self._received):
                 if self._is_answered(request, fresh):
                     del self._received[request]
         current |= fresh
 
-    def _take_back(self, keys: "array[int]", owners: "array[int]", stubs: list[Stub]) -> None:
+    def _take_back(self, keys: "array[int]", owners: "array[int]", feed_of: dict[int, int], stubs: list[Stub]) -> None:
         seen: set[int] = set()
-        for key, owner in zip(keys, owners, strict=True):
+        for index, (key, owner) in enumerate(zip(keys, owners, strict=True)):
             if key in seen or any(key in generation for generation in self._generations):
                 self.counts.duplicates += 1
                 if owner != UNOWNED:
                     stubs[owner].count -= 1
+                if index in feed_of:
+                    stubs[feed_of[index]].count -= 1
             seen.add(key)
 
 

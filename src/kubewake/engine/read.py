@@ -8,28 +8,30 @@ work, so any process may read any batch.
 import re
 import secrets
 from array import array
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
 import xxhash
 from msgspec.structs import replace
 
-from kubewake.engine.stub import fill, make_outline, place
+from kubewake.engine.stub import begin, extend, fill, make_outline, place
 from kubewake.event import NO_BODY, STAGES, AuditEvent, Batch
 from kubewake.facts import Context, Facts
-from kubewake.head import HeadBatch, heads_of
+from kubewake.head import HeadBatch, HeadRef, heads_of
 from kubewake.observation import Hit, Observation, Stub
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 
 MAX_BEHAVIOURS = 200_000
 """Behaviours remembered at once; the cache starts anew when full, so a flood of user agents costs time, not memory."""
 
-NAME_PREFIX = b'{"username":"'
-NAME_START = len(NAME_PREFIX)
 STAGE_CODES = {stage: code for code, stage in enumerate(STAGES)}
 
 SPAN_CHARACTERS = 15
 """Ordinary events of one behaviour are one stub for each ten minutes of event time: the length of `2026-11-23T07:0`."""
+
+MOMENT_CHARACTERS = 18
+"""What only feeds a correlation's count is told every ten seconds of event time: the length of `2026-11-23T07:00:1`."""
 
 UNOWNED = 0xFFFFFFFF
 """Owner index of an event that is counted but stands in no stub."""
@@ -81,14 +83,19 @@ has_escape = re.compile(rb"\\u001[bB]").search
 """Bodies with a terminal escape, as JSON writes it, are part of the behaviour key for the same reason."""
 
 
+NO_REF = HeadRef()
+_encode_key = msgspec.json.Encoder().encode
+
+
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
     __slots__ = (
         "bare_rules",
         "certain",
+        "cluster",
         "code",
-        "epoch",
+        "feeds",
         "ignored",
         "is_partial",
         "number",
@@ -97,7 +104,7 @@ class Behaviour:
         "rules",
         "single",
         "span",
-        "stub",
+        "user",
     )
 
     def __init__(
@@ -109,20 +116,22 @@ class Behaviour:
         ignored: bool = False,
         single: bool = False,
         certain: tuple[str, ...] = (),
+        feeds: tuple[str, ...] = (),
         rules: tuple[CompiledRule, ...] = (),
         bare_rules: tuple[CompiledRule, ...] = (),
     ) -> None:
         self.outline = outline
+        self.cluster = outline.cluster
+        self.user = outline.user
         self.code = code
         self.ignored = ignored
         self.single = single
         self.certain = certain
+        self.feeds = feeds
         self.rules = rules
         self.bare_rules = bare_rules
-        self.epoch = -1
         self.span = ""
         self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
-        self.stub = outline
         self.is_partial = is_partial
         self.owner = 0
 
@@ -139,6 +148,7 @@ class Reader:
         self._until = until
         self._context = context
         feeding = {name for correlation in rules.correlations for name in correlation.rules}
+        self._feeders = rules.feeders()
         self._gathered = {
             info.id
             for info in rules.infos.values()
@@ -147,28 +157,36 @@ class Reader:
         self._behaviours: dict[bytes, Behaviour] = {}
         self._seed = secrets.randbits(64)
         """Keeps anyone from writing requests that pass for others; it names cache entries and shows in no result."""
-        self._epoch = 0
+        self._spans: dict[str, str] = {}
+        """Texts of the spans of this observation: one object each, so that one look tells whether a stub is open."""
 
     def read(self, batches: Iterable[Batch | HeadBatch]) -> Observation:
         """Judge every event of the batches (of one file) once; ordinary events aggregate over all of them."""
         if len(self._behaviours) > MAX_BEHAVIOURS:
             self._behaviours.clear()
-        self._epoch += 1
+        self._spans = {}
         observation = Observation(file="", stubs=[])
         keys, owners = array("Q"), array("I")
         open_stubs: dict[tuple[int, str], int] = {}
+        times: dict[int, str] = {}
+        ends: dict[int, tuple[int, str | None]] = {}
         for batch in batches:
             observation.file = batch.file
             observation.size_bytes += batch.size_bytes
             observation.skipped += batch.skipped
             whole = heads_of(batch) if isinstance(batch, Batch) else batch
-            self._read_batch(whole, observation, open_stubs, keys, owners)
+            self._read_batch(whole, observation, open_stubs, times, ends, keys, owners)
             if whole.malformed:
                 observation.malformed = observation.malformed + whole.malformed
                 observation.malformed_total += len(whole.malformed)
             if whole.faults:
                 observation.faults = observation.faults + whole.faults
             observation.cursor = batch.cursor
+        counts = Counter(owners)
+        for owner, time in times.items():
+            stub = observation.stubs[owner]
+            stub.count, stub.last_time = counts[owner], time
+            stub.last_key, stub.last_audit_id = ends[owner][0], ends[owner][1] or ""
         observation.events = len(keys)
         observation.keys, observation.owners = keys.tobytes(), owners.tobytes()
         return observation
@@ -178,60 +196,55 @@ class Reader:
         batch: HeadBatch,
         observation: Observation,
         open_stubs: dict[tuple[int, str], int],
+        times: dict[int, str],
+        ends: dict[int, tuple[int, str | None]],
         keys: "array[int]",
         owners: "array[int]",
     ) -> None:
-        epoch = self._epoch
         behaviours = self._behaviours
         since, until = self._since, self._until
+        encode = _encode_key
         digest = xxhash.xxh3_64_intdigest
         digest_of_all = xxhash.xxh3_128_digest
         seed = self._seed
-        is_plain = batch.is_plain
-        stubs = observation.stubs
+        stubs, fed = observation.stubs, observation.fed
         add_key = keys.append
         add_owner = owners.append
         file, lines, default_cluster, load = batch.file, batch.lines, batch.cluster, batch.load
         first_time, last_time = observation.first_time, observation.last_time
+        span = "no span"
         for index, head in enumerate(batch.heads):
-            received = head.request_received_timestamp
-            time = head.stage_timestamp or received or ""
+            time = head.stage_timestamp or head.request_received_timestamp or ""
             if time < since or (until and time >= until):
                 continue
-            user = bytes(head.user)
-            ref = head.object_ref
-            status = head.response_status
-            annotations = head.annotations
-            impersonated = head.impersonated_user
+            ref = head.object_ref or NO_REF
             uri = head.request_uri
             body = head.request_object
-            stage = head.stage
-            # One text and one digest instead of a tuple: comparing a tuple's fifteen parts costs a cache miss each.
-            # What the server decides stands before what the client may choose, so that no field can pose as another.
-            if ref is not None:
-                resource = ref.resource
-                text = (
-                    f"{head.verb}\0{resource}\0{ref.subresource}\0{ref.api_group}\0{ref.namespace}"
-                    f"\0{ref.name if resource == 'secrets' else ''}\0{head.level}\0{stage}\0{default_cluster}"
-                )
-            else:
-                text = f"{head.verb}\0{head.level}\0{stage}\0{default_cluster}"
-            if status is not None:
-                text = f"{text}\0{status.code}"
-            if annotations is not None:
-                text = f"{text}\0{annotations.decision}\0{annotations.reason}"
-                if annotations.manual_secret is not None or annotations.autogenerated_secret is not None:
-                    text = f"{text}\0{annotations.manual_secret}\0{annotations.autogenerated_secret}"
-            if uri is not None and may_traverse(uri) is not None:
-                text = f"{text}\1{uri}"
-            behaviour_key = digest_of_all(
-                user
-                + (b"" if impersonated is NO_BODY else bytes(impersonated))
-                + bytes(head.source_ips)
-                + f"{text}\0{head.user_agent}".encode()
-                + (b"\1" if body is not NO_BODY and has_escape(bytes(body)) is not None else b""),
-                seed,
+            # One digest instead of a tuple: comparing a tuple's fifteen parts costs a cache miss each. Encoded as JSON,
+            # no field can pose as another.
+            resource = ref.resource
+            known_by: tuple[object, ...] = (
+                head.user,
+                head.impersonated_user,
+                head.source_ips,
+                head.user_agent,
+                head.verb,
+                head.level,
+                head.stage,
+                default_cluster,
+                head.response_status,
+                head.annotations,
+                resource,
+                ref.subresource,
+                ref.api_group,
+                ref.namespace,
+                ref.name if resource == "secrets" else None,
             )
+            if uri is not None and (".." in uri or "%2" in uri) and may_traverse(uri) is not None:
+                known_by += (uri,)
+            if body is not NO_BODY and has_escape(body) is not None:
+                known_by += (True,)
+            behaviour_key = digest_of_all(encode(known_by), seed)
             behaviour = behaviours.get(behaviour_key)
             event = None
             if behaviour is None:
@@ -244,73 +257,79 @@ class Reader:
             if behaviour.is_partial:
                 observation.partial += 1
                 event = event or load(index)
-            name = user[NAME_START : user.find(b'"', NAME_START)] if user.startswith(NAME_PREFIX) else b"\\"
-            if b"\\" in name or not is_plain:
-                outline = behaviour.outline
-                name = outline.user.encode()
-                cluster = outline.cluster
-            else:
-                cluster = default_cluster
-            identity = f"{cluster}\0{head.audit_id}\0{received or time}\0{uri}\0".encode() + name
-            key = (digest(identity) & ~3) | STAGE_CODES.get(stage, 0)  # type: ignore[arg-type]  # None is no stage
-            if not first_time or (time and time < first_time):
+            received = head.request_received_timestamp
+            identity = f"{behaviour.cluster}\0{head.audit_id}\0{received or time}\0{uri}\0{behaviour.user}"
+            key = (digest(identity.encode()) & ~3) | behaviour.code
+            if time > last_time:  # noqa: PLR1730  # a call less for every event
+                last_time = time
+            if time < first_time or not first_time:
                 first_time = time
-            last_time = max(last_time, time)
             if behaviour.ignored:
                 add_key(key)
                 add_owner(UNOWNED)
                 continue
             rules = behaviour.bare_rules if body is NO_BODY and head.response_object is NO_BODY else behaviour.rules
             single = behaviour.single
+            feeds = behaviour.feeds
             if single or rules:
                 event = event or load(index)
                 if event is None:
                     continue
-                outline = behaviour.outline
-                facts = Facts(event, outline.cluster, self._context)
-                hits = self._judge(behaviour.certain, rules, facts)
-                if single or len(hits) > len(behaviour.certain):
+                facts = Facts(event, behaviour.cluster, self._context)
+                matched = tuple([rule.id for rule in rules if rule.matches(facts)])
+                if single or (matched and not self._feeders.issuperset(matched)):
                     add_key(key)
+                    hits = self._words((*behaviour.certain, *feeds, *matched), facts)
                     if not hits and behaviour.code in PROVISIONAL_STAGES:
                         add_owner(UNOWNED)
                         continue
                     add_owner(len(stubs))
-                    stubs.append(fill(outline, event, facts, key, file, lines[index], hits))
+                    stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
                     continue
-            add_key(key)
-            span = time[:SPAN_CHARACTERS]
-            if behaviour.epoch != epoch or behaviour.span != span:
-                behaviour.epoch, behaviour.span = epoch, span
-                number = behaviour.number
-                owner = open_stubs.get((number, span), -1)
+                feeds += matched
+            text = time[:SPAN_CHARACTERS]
+            if text != span:
+                span = self._spans.setdefault(text, text)
+            if behaviour.span is not span:
+                owner = open_stubs.get((behaviour.number, span), -1)
                 if owner < 0:
                     owner = len(stubs)
-                    open_stubs[number, span] = owner
-                    outline = behaviour.outline
-                    stub = place(outline, head, key, file, lines[index])
-                    stub.behaviour = number
+                    stub = place(behaviour.outline, head, key, file, lines[index])
+                    stub.behaviour = behaviour.number
                     if behaviour.certain:
                         event = event or load(index)
                         if event is None:
-                            keys.pop()
-                            open_stubs.pop((number, span))
                             continue
-                        stub.hits = self._words(behaviour.certain, Facts(event, outline.cluster, self._context))
+                        stub.hits = self._words(behaviour.certain, Facts(event, behaviour.cluster, self._context))
+                    open_stubs[behaviour.number, span] = owner
                     stubs.append(stub)
-                    behaviour.stub, behaviour.owner = stub, owner
-                    add_owner(owner)
+                behaviour.span, behaviour.owner = span, owner
+            owner = behaviour.owner
+            add_key(key)
+            add_owner(owner)
+            known = times.get(owner)
+            if known is None or time > known or (time == known and key > ends[owner][0]):
+                times[owner] = time
+                ends[owner] = (key, head.audit_id)
+            elif (time, key) < (stubs[owner].time, stubs[owner].key):
+                begin(stubs[owner], head, time, key, lines[index])
+            if feeds:
+                moment = f"{time[:MOMENT_CHARACTERS]}\0{uri}\0{feeds}"
+                owner = open_stubs.get((behaviour.number, moment), -1)
+                fed.append((len(keys) - 1, owner if owner >= 0 else len(stubs)))
+                if owner >= 0:
+                    extend(stubs[owner], head, time, key, lines[index])
                     continue
-                behaviour.stub, behaviour.owner = stubs[owner], owner
-            stub = behaviour.stub
-            add_owner(behaviour.owner)
-            stub.count += 1
-            if time >= stub.last_time:
-                if time > stub.last_time or key > stub.last_key:
-                    stub.last_time, stub.last_key, stub.last_audit_id = time, key, head.audit_id or ""
-            elif (time, key) < (stub.time, stub.key):
-                stub.time, stub.key, stub.audit_id = time, key, head.audit_id or ""
-                stub.file, stub.line, stub.uri = file, lines[index], uri or ""
-                stub.name = (ref.name if ref is not None else None) or ""
+                event = event or load(index)
+                if event is None:
+                    fed.pop()
+                    continue
+                open_stubs[behaviour.number, moment] = len(stubs)
+                feed = place(behaviour.outline, head, key, file, lines[index])
+                feed.behaviour = digest(f"{behaviour.number}\0{moment}".encode())
+                feed.is_feed = True
+                feed.hits = self._words(feeds, Facts(event, behaviour.cluster, self._context))
+                stubs.append(feed)
         observation.first_time, observation.last_time = first_time, last_time
 
     def _learn(self, event: AuditEvent, cluster: str) -> Behaviour:
@@ -343,30 +362,20 @@ class Reader:
                     bare_rules.append(rule)
                 elif narrowed is not False:
                     bare_rules.append(narrowed)
-        if stage_code in PROVISIONAL_STAGES:
-            return Behaviour(
-                shared,
-                code=stage_code,
-                is_partial=bool(event.unknown),
-                ignored=not (certain or rules),
-                single=True,
-                certain=tuple(certain),
-                rules=tuple(rules),
-                bare_rules=tuple(bare_rules),
-            )
+        provisional = stage_code in PROVISIONAL_STAGES
+        feeds = self._feeders.intersection(certain)
+        single = provisional or is_notable(event, facts) or not self._gathered.issuperset(set(certain) - feeds)
         return Behaviour(
             shared,
             code=stage_code,
             is_partial=bool(event.unknown),
-            single=is_notable(event, facts) or not self._gathered.issuperset(certain),
-            certain=tuple(certain),
+            ignored=provisional and not (certain or rules),
+            single=single,
+            certain=tuple(rule for rule in certain if single or rule not in feeds),
+            feeds=() if single else tuple(sorted(feeds)),
             rules=tuple(rules),
             bare_rules=tuple(bare_rules),
         )
-
-    def _judge(self, certain: tuple[str, ...], rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[Hit, ...]:
-        """The hits of the rules that match, each with what its words need."""
-        return self._words(certain + tuple(rule.id for rule in rules if rule.matches(facts)), facts)
 
     def _words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
         return tuple(Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in rules)

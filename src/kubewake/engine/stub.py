@@ -88,6 +88,23 @@ def place(stub: Stub, event: AuditEvent | Head, key: int, file: str, line: int) 
     return placed
 
 
+def begin(stub: Stub, head: Head, time: str, key: int, line: int) -> None:
+    """Let an aggregated stub begin with an earlier event of the same file."""
+    ref = head.object_ref
+    stub.time, stub.key, stub.audit_id, stub.line = time, key, head.audit_id or "", line
+    stub.uri = head.request_uri or ""
+    stub.name = (ref.name if ref is not None else None) or ""
+
+
+def extend(stub: Stub, head: Head, time: str, key: int, line: int) -> None:
+    """Count one more event in an aggregated stub."""
+    stub.count += 1
+    if (time, key) > (stub.last_time, stub.last_key):
+        stub.last_time, stub.last_key, stub.last_audit_id = time, key, head.audit_id or ""
+    if (time, key) < (stub.time, stub.key):
+        begin(stub, head, time, key, line)
+
+
 def fill(
     stub: Stub,
     event: AuditEvent,

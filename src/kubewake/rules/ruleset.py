@@ -23,6 +23,10 @@ from kubewake.rules.narrowing import Narrow, plan_narrowing
 from kubewake.rules.predicate import Predicate, compile_condition, compile_within
 from kubewake.rules.routing import Index
 
+COUNTS = frozenset({"event_count", "value_count"})
+SHARED_FIELDS = frozenset(STUB_FIELDS) - {"auditID"} | {"request.path"}
+"""Fields that do not differ between requests of one behaviour to one URI."""
+
 
 class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
@@ -186,6 +190,29 @@ class RuleSet:
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""
         return Correlator(self.correlations)
+
+    def feeders(self) -> frozenset[str]:
+        """Rules that report nothing and only feed counts of what like requests to one URI share.
+
+        Their hits may be told in sums: it is enough to know how many came in a moment.
+        """
+        feeding: dict[str, list[CorrelationRule]] = {}
+        for correlation in self.correlations:
+            for rule in correlation.rules:
+                feeding.setdefault(rule, []).append(correlation)
+        return frozenset(
+            rule
+            for rule, fed in feeding.items()
+            if rule in self.rules
+            and rule not in self.infos
+            and rule not in self._filters
+            and all(
+                correlation.type in COUNTS
+                and not correlation.aliases
+                and SHARED_FIELDS.issuperset((*correlation.group_by, *correlation.fields))
+                for correlation in fed
+            )
+        )
 
     def _names_needed(self, rule: str) -> tuple[str, ...]:
         names: dict[str, None] = {}

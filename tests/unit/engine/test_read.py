@@ -1,0 +1,79 @@
+"""What the reader makes of like requests: one stub that counts them, and feeds that tell correlations when they came."""
+
+import msgspec
+import pytest
+
+from kubewake.engine import Fold, Reader
+from kubewake.facts import Context
+from kubewake.formats import head_batches
+from kubewake.rules.pack import load_rules
+
+RESOURCES = ("pods", "configmaps", "serviceaccounts")
+
+
+@pytest.fixture(scope="module")
+def rules():
+    return load_rules()
+
+
+def line(number, resource="pods", moment="10:00:00", user="jane"):
+    time = f"2026-05-04T{moment}.{number:06d}Z"
+    return msgspec.json.encode(
+        {
+            "kind": "Event",
+            "apiVersion": "audit.k8s.io/v1",
+            "level": "Metadata",
+            "auditID": f"id-{resource}-{moment}-{number}",
+            "stage": "ResponseComplete",
+            "requestURI": f"/api/v1/namespaces/shop/{resource}",
+            "verb": "list",
+            "user": {"username": user, "groups": ["system:authenticated"]},
+            "sourceIPs": ["10.0.0.9"],
+            "userAgent": "kubectl/v1.34.0",
+            "objectRef": {"resource": resource, "namespace": "shop", "apiVersion": "v1"},
+            "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": time,
+            "stageTimestamp": time,
+            "annotations": {"authorization.k8s.io/decision": "allow", "authorization.k8s.io/reason": ""},
+        },
+    )
+
+
+def read(rules, *lines):
+    data = b"".join(item + b"\n" for item in lines)
+    return Reader(rules, Context()).read(head_batches(data, file="log", cluster="c", hint="native"))
+
+
+def test_like_requests_are_one_stub_and_one_feed_a_moment(rules):
+    seen = read(rules, *(line(n) for n in range(20)), *(line(n, moment="10:00:10") for n in range(5)))
+    plain = [stub for stub in seen.stubs if not stub.is_feed]
+    feeds = [stub for stub in seen.stubs if stub.is_feed]
+    assert [stub.count for stub in plain] == [25]
+    assert not plain[0].hits
+    assert [stub.count for stub in feeds] == [20, 5]
+    assert all("multi-resource-discovery-base" in [hit.rule for hit in stub.hits] for stub in feeds)
+    assert (plain[0].audit_id, plain[0].last_audit_id) == ("id-pods-10:00:00-0", "id-pods-10:00:10-4")
+
+
+def test_the_first_and_last_event_are_those_by_time_whatever_came_first(rules):
+    stub = read(rules, line(7), line(3), line(9), line(1), line(5)).stubs[0]
+    assert (stub.audit_id, stub.line) == ("id-pods-10:00:00-1", 4)
+    assert (stub.last_audit_id, stub.count) == ("id-pods-10:00:00-9", 5)
+
+
+def test_repeats_are_taken_back_from_stub_and_feed(rules):
+    fold = Fold(rules)
+    seen = read(rules, *(line(n) for n in range(4)), line(2), line(3))
+    fold.absorb(seen)
+    assert [stub.count for stub in seen.stubs] == [4, 4]
+    assert fold.input().duplicates == 2
+
+
+def test_feeds_complete_a_correlation(rules):
+    fold = Fold(rules)
+    fold.absorb(read(rules, *(line(n, resource) for resource in RESOURCES for n in range(3))))
+    found = [
+        finding for finding in fold.advance(flush=True) if getattr(finding, "rule", "") == "multi-resource-discovery"
+    ]
+    assert len(found) == 1
+    assert {audit_id.split("-")[1] for audit_id in found[0].audit_ids} == set(RESOURCES)
