@@ -162,6 +162,33 @@ def scope_of(name: str) -> Scope:
     return "behaviour" if plain in BEHAVIOUR else "event"
 
 
+TOLD_BY_QUESTION = frozenset(
+    {
+        "objectRef.name",
+        "request.field_selector",
+        "request.is_discovery",
+        "request.is_health",
+        "request.is_namespaced_path",
+        "request.kubelet_endpoint",
+        "request.label_selector",
+        "request.params",
+        "request.path",
+        "request.proxy_path",
+        "request.query",
+        "requestURI",
+        "responseStatus.message",
+    },
+)
+"""What follows from an event's behaviour, URI, object name and the answer's message, whatever else it holds."""
+
+
+def is_told_by_question(name: str) -> bool:
+    """Whether requests of one behaviour to one URI, for one object and answered alike, have the same value."""
+    plain = plain_name(name)
+    owner = owner_of(plain)
+    return plain in TOLD_BY_QUESTION or (owner is not None and owner[0].name in TOLD_BY_QUESTION)
+
+
 def level_of(name: str) -> Level:
     """The audit level that an event must be logged at for the field to be known."""
     plain = plain_name(name)

@@ -24,9 +24,10 @@ class HeadRef(Struct, frozen=True, rename="camel", gc=False):
 
 
 class HeadStatus(Struct, frozen=True, gc=False):
-    """The answer's HTTP status."""
+    """The answer's HTTP status, and in words why it failed."""
 
     code: int | None = None
+    message: str | None = None
 
 
 class HeadAnnotations(Struct, frozen=True, gc=False):
@@ -121,7 +122,7 @@ def head_of(event: AuditEvent) -> Head:
         object_ref=None
         if ref is None
         else HeadRef(ref.resource, ref.namespace, ref.name, ref.api_group, ref.subresource),
-        response_status=None if status is None else HeadStatus(status.code),
+        response_status=None if status is None else HeadStatus(status.code, status.message),
         request_object=event.request_object,
         response_object=event.response_object,
         request_received_timestamp=event.request_received_timestamp,

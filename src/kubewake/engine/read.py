@@ -18,8 +18,10 @@ from msgspec.structs import replace
 from kubewake.engine.stub import begin, extend, fill, make_outline, place
 from kubewake.event import NO_BODY, STAGES, AuditEvent, Batch
 from kubewake.facts import Context, Facts
+from kubewake.fields import is_told_by_question
 from kubewake.head import HeadBatch, HeadRef, heads_of
 from kubewake.observation import Hit, Observation, Stub
+from kubewake.rules.condition import fields_of
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 
 MAX_BEHAVIOURS = 200_000
@@ -32,6 +34,9 @@ SPAN_CHARACTERS = 15
 
 MOMENT_CHARACTERS = 18
 """What only feeds a correlation's count is told every ten seconds of event time: the length of `2026-11-23T07:00:1`."""
+
+MAX_ANSWERS = 200
+"""Questions remembered for each behaviour; further ones are put to the rules again."""
 
 UNOWNED = 0xFFFFFFFF
 """Owner index of an event that is counted but stands in no stub."""
@@ -91,7 +96,7 @@ class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
     __slots__ = (
-        "bare_rules",
+        "bare",
         "certain",
         "cluster",
         "code",
@@ -101,10 +106,11 @@ class Behaviour:
         "number",
         "outline",
         "owner",
-        "rules",
+        "provisional",
         "single",
         "span",
         "user",
+        "whole",
     )
 
     def __init__(
@@ -120,20 +126,32 @@ class Behaviour:
         rules: tuple[CompiledRule, ...] = (),
         bare_rules: tuple[CompiledRule, ...] = (),
     ) -> None:
+        """`rules` are still open for the behaviour's events, `bare_rules` for those without bodies."""
         self.outline = outline
         self.cluster = outline.cluster
         self.user = outline.user
         self.code = code
         self.ignored = ignored
         self.single = single
+        self.provisional = code in PROVISIONAL_STAGES
         self.certain = certain
         self.feeds = feeds
-        self.rules = rules
-        self.bare_rules = bare_rules
+        self.whole = (rules, _answers(rules))
+        self.bare = (bare_rules, _answers(bare_rules))
         self.span = ""
         self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
         self.is_partial = is_partial
         self.owner = 0
+
+
+Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]
+"""The rules that matched, by what was asked: request URI, object name, and message of the answer."""
+
+
+def _answers(rules: tuple[CompiledRule, ...]) -> Answers | None:
+    """Where what was asked decides whether the rules match, a place to remember it; None where it does not."""
+    open_fields = {name for rule in rules for name in fields_of(rule.tree)}
+    return {} if rules and all(map(is_told_by_question, open_fields)) else None
 
 
 class Reader:
@@ -219,6 +237,7 @@ class Reader:
                 continue
             ref = head.object_ref or NO_REF
             uri = head.request_uri
+            status = head.response_status
             body = head.request_object
             # One digest instead of a tuple: comparing a tuple's fifteen parts costs a cache miss each. Encoded as JSON,
             # no field can pose as another.
@@ -232,7 +251,7 @@ class Reader:
                 head.level,
                 head.stage,
                 default_cluster,
-                head.response_status,
+                None if status is None else status.code,
                 head.annotations,
                 resource,
                 ref.subresource,
@@ -268,21 +287,34 @@ class Reader:
                 add_key(key)
                 add_owner(UNOWNED)
                 continue
-            rules = behaviour.bare_rules if body is NO_BODY and head.response_object is NO_BODY else behaviour.rules
             single = behaviour.single
             feeds = behaviour.feeds
+            rules, answers = behaviour.bare if body is NO_BODY and head.response_object is NO_BODY else behaviour.whole
             if single or rules:
-                event = event or load(index)
-                if event is None:
-                    continue
-                facts = Facts(event, behaviour.cluster, self._context)
-                matched = tuple([rule.id for rule in rules if rule.matches(facts)])
-                if single or (matched and not self._feeders.issuperset(matched)):
-                    add_key(key)
-                    hits = self._words((*behaviour.certain, *feeds, *matched), facts)
-                    if not hits and behaviour.code in PROVISIONAL_STAGES:
-                        add_owner(UNOWNED)
+                facts = None
+                matched: tuple[str, ...] | None = None
+                if answers is not None:
+                    question = (uri, ref.name, None if status is None else status.message)
+                    matched = answers.get(question)
+                if matched is None:
+                    event = event or load(index)
+                    if event is None:
                         continue
+                    facts = Facts(event, behaviour.cluster, self._context)
+                    matched = tuple([rule.id for rule in rules if rule.matches(facts)])
+                    if answers is not None and len(answers) < MAX_ANSWERS:
+                        answers[question] = matched
+                if behaviour.provisional and not matched and not behaviour.certain:
+                    add_key(key)
+                    add_owner(UNOWNED)
+                    continue
+                if single or not self._feeders.issuperset(matched):
+                    event = event or load(index)
+                    if event is None:
+                        continue
+                    facts = facts or Facts(event, behaviour.cluster, self._context)
+                    hits = self._words((*behaviour.certain, *feeds, *matched), facts)
+                    add_key(key)
                     add_owner(len(stubs))
                     stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
                     continue

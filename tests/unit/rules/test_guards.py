@@ -4,10 +4,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
-from kubewake.event import decode_event
+from kubewake.event import NO_BODY, decode_event
 from kubewake.facts import Facts
-from kubewake.fields import FIELDS
+from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question
 from kubewake.formats import decode
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
@@ -73,3 +74,25 @@ CASES = [
 def test_only_what_must_have_a_value_is_guarded(tree, resource):
     resources = required_atoms(guarded(tree)).get("objectRef.resource", frozenset())
     assert (resource in resources) if resource else not resources
+
+
+def test_what_the_question_tells_needs_nothing_else_of_the_event():
+    spoken = set()
+    for event in events():
+        bare = replace(
+            event,
+            audit_id="another",
+            stage_timestamp="2026-01-01T00:00:00.000000Z",
+            request_received_timestamp="2026-01-01T00:00:00.000000Z",
+            request_object=NO_BODY,
+            response_object=NO_BODY,
+        )
+        facts, others = Facts(event, ""), Facts(bare, "")
+        for name in TOLD_BY_QUESTION:
+            value = facts.value(name)
+            assert others.value(name) == value, f"{name} depends on more than the question: {event}"
+            if not is_empty(value):
+                spoken.add(name)
+    assert spoken >= TOLD_BY_QUESTION - {"request.field_selector", "request.label_selector"}
+    assert is_told_by_question("request.params.resourceVersion")
+    assert not is_told_by_question("workload.images")
