@@ -37,6 +37,12 @@ class Metrics:
             "kubewake_incidents", "Incidents opened, by severity.", ["severity"], registry=registry
         )
         self.notices = Counter("kubewake_notices", "Notices about the stream or kubewake itself.", registry=registry)
+        self.detector_failures = Counter(
+            "kubewake_detector_failures",
+            "Events that a detector failed on, by detector and type of exception; all else saw them.",
+            ["detector", "error"],
+            registry=registry,
+        )
         self.deliveries = Counter(
             "kubewake_sink_deliveries", "Messages to sinks, by outcome.", ["sink", "outcome"], registry=registry
         )

@@ -122,10 +122,13 @@ def scan(
     shown_audience = audience or default_audience(name)
     stream = open_output(out)
     writer = LineWriter(stream) if name == "jsonl" else None
+    told: set[str] = set()
 
     def print_changes(items: list[Finding | Incident | Notice]) -> None:
         assert writer is not None
         for item in items:
+            if isinstance(item, Notice):
+                told.add(item.id)
             if not isinstance(item, Finding) or wanted.shows(item, shown_audience):
                 writer.write(item)
         stream.flush()
@@ -146,7 +149,8 @@ def scan(
     document = wanted.narrow(document, shown_audience)
     if writer is not None:
         for notice in document.notices:
-            writer.write(notice)
+            if notice.id not in told:
+                writer.write(notice)
         writer.summary(document.input, document.summary)
     else:
         style = Style(width=terminal_width(), color=colored(stream), audience=shown_audience)

@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkab
 import msgspec
 from msgspec import Struct
 
+from kubewake.detectors.failure import Failures, note
 from kubewake.errors import StoreError
 from kubewake.finding import Severity
 from kubewake.observation import Evidence, Stub, evidence_of
@@ -171,7 +172,10 @@ def detector_infos() -> dict[str, RuleInfo]:
 
 
 class DetectorSet:
-    """One instance of every detector for one cluster, with stubs dispatched by resource."""
+    """One instance of every detector for one cluster, with stubs dispatched by resource.
+
+    A detector that raises costs the others nothing: `failures` counts it, and it sees the next stub again.
+    """
 
     def __init__(
         self,
@@ -185,6 +189,8 @@ class DetectorSet:
                 item.brief(rules)
         self._watchers: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
         self._counters: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
+        self.failures: Failures = {}
+        """What detectors failed on, since the start: not part of a snapshot."""
 
     @property
     def infos(self) -> dict[str, RuleInfo]:
@@ -206,12 +212,15 @@ class DetectorSet:
         )
         watchers = self._watchers.get(scene)
         if watchers is None:
-            watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene)))
+            watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene), stub))
         found: list[Detection] = []
-        for observe in watchers:
-            said = observe(stub)
-            if said:
-                found.extend(said)
+        try:
+            for observe in watchers:
+                said = observe(stub)
+                if said:
+                    found.extend(said)
+        except Exception as error:  # noqa: BLE001  # counted and told; the other detectors go on
+            self._go_on(watchers, observe, stub, error, found)
         return found
 
     def count(self, stub: Stub) -> list[Detection]:
@@ -220,22 +229,48 @@ class DetectorSet:
         if counters is None:
             scene = Scene("", stub.resource, "", "", "allowed", stub.actor_kind, False, False, False)
             counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
-            wanted = tuple(item.observe for item in counting if _is_wanted(item, scene))
+            wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
             counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
         found: list[Detection] = []
-        for observe in counters:
-            said = observe(stub)
-            if said:
-                found.extend(said)
+        try:
+            for observe in counters:
+                said = observe(stub)
+                if said:
+                    found.extend(said)
+        except Exception as error:  # noqa: BLE001  # as in `observe`
+            self._go_on(counters, observe, stub, error, found)
         return found
 
-    def _of_scene(self, scene: Scene) -> "tuple[Observe, ...]":
+    def _go_on(
+        self, asked: "tuple[Observe, ...]", failed: "Observe", stub: Stub, error: Exception, found: list[Detection]
+    ) -> None:
+        """Note what failed, and ask those behind it. What it said of the stub before it failed stays in `found`."""
+        self._note(failed, stub, error)
+        for observe in asked[asked.index(failed) + 1 :]:
+            try:
+                found.extend(observe(stub) or ())
+            except Exception as another:  # noqa: BLE001  # as in `observe`
+                self._note(observe, stub, another)
+
+    def _note(self, failed: "Observe", stub: Stub, error: Exception) -> None:
+        owner = next(item for item in self._detectors.values() if item.observe == failed)
+        note(self.failures, owner.infos[0].id, stub, error)
+
+    def _is_wanted(self, item: Detector, scene: Scene, stub: Stub) -> bool:
+        wants: Wants | None = getattr(item, "wants", None)
+        try:
+            return wants is None or wants(scene)
+        except Exception as error:  # noqa: BLE001  # counted and told; asking the detector itself misses nothing
+            note(self.failures, item.infos[0].id, stub, error)
+            return True
+
+    def _of_scene(self, scene: Scene, stub: Stub) -> "tuple[Observe, ...]":
         return tuple(
             item.observe
             for item in self._detectors.values()
             if (item.resources is None or scene.resource in item.resources)
             and not (item.of_people and scene.of_component and not scene.is_hit)
-            and _is_wanted(item, scene)
+            and self._is_wanted(item, scene, stub)
         )
 
     def snapshot(self) -> bytes:
@@ -260,11 +295,6 @@ SCENES_MAX = 20_000
 """Scenes whose detectors are remembered; their words come from the log, so the memory must have a bound."""
 
 Observe = Callable[[Stub], Iterable[Detection]]
-
-
-def _is_wanted(item: Detector, scene: Scene) -> bool:
-    wants: Wants | None = getattr(item, "wants", None)
-    return wants is None or wants(scene)
 
 
 def _remember(

@@ -14,9 +14,10 @@ from kubewake.baseline import Archive, Baseline
 from kubewake.baseline.archive import pack, unpack
 from kubewake.baseline.catalog import rows_of
 from kubewake.detectors import Detection, Detector, DetectorSet, cluster_detectors, fleet_detectors
+from kubewake.detectors.failure import Failure, Failures, together
 from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
-from kubewake.engine.notices import notices_of
+from kubewake.engine.notices import failure_notice, notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.engine.settled import Settled, is_upkeep
 from kubewake.engine.versions import Versions
@@ -187,6 +188,7 @@ class ClusterFold:
                 finding=finding.id,
                 stub=stub,
                 evidence=earlier,
+                severity=severity,
                 suppressed=hit.suppressed_by is not None,
             ),
         )
@@ -195,6 +197,11 @@ class ClusterFold:
     def evicted(self) -> dict[str, int]:
         """Windows and events that correlations forgot to stay within bounds, by rule."""
         return self._correlator.evicted
+
+    @property
+    def failures(self) -> Failures:
+        """What this cluster's detectors failed on."""
+        return self._detectors.failures
 
     def snapshot(self) -> dict[str, bytes]:
         """State of each part, by name."""
@@ -248,6 +255,7 @@ class Fold:
         self._book = FindingBook(self._infos)
         self._input = InputSummary()
         self._files: dict[str, None] = {}
+        self._told_failures: set[tuple[str, str]] = set()
 
     def absorb(self, observation: Observation) -> None:
         """Take in what `read` made of one batch."""
@@ -281,6 +289,10 @@ class Fold:
         for incident in incidents:
             self._book.link(incident)
         notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
+        for failure in self.failures():
+            if (failure.detector, failure.error) not in self._told_failures:
+                self._told_failures.add((failure.detector, failure.error))
+                notices.append(failure_notice(failure))
         return [*self._book.changed(), *incidents, *notices]
 
     def archives(self, *, settled: bool = False) -> dict[str, Archive]:
@@ -345,6 +357,7 @@ class Fold:
                 self._input,
                 evicted=self.evicted(),
                 about_rules=self._rules.notices,
+                failures=self.failures(),
             ),
             summary=Summary(
                 findings=counts,
@@ -361,6 +374,11 @@ class Fold:
             for rule, count in cluster.evicted.items():
                 counts[rule] = counts.get(rule, 0) + count
         return counts
+
+    def failures(self) -> list[Failure]:
+        """What detectors failed on since this fold was made, by detector and type of exception."""
+        parts = [cluster.failures for cluster in self._clusters.values()]
+        return [failure for _, failure in sorted(together([*parts, self._fleet.failures]).items())]
 
     @property
     def infos(self) -> dict[str, RuleInfo]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+from kubewake.detectors.failure import Failure
 from kubewake.finding import InputSummary, Notice, stable_id
 from kubewake.rules.model import NEEDS, RuleInfo
 
@@ -15,13 +16,16 @@ def notices_of(
     *,
     evicted: Mapping[str, int],
     about_rules: Iterable[str],
+    failures: Iterable[Failure] = (),
 ) -> list[Notice]:
     """Notices about one run, the same for the same input and rules.
 
-    `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own.
+    `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own;
+    `failures` is what detectors failed on.
     """
     moment = summary.last_time or ""
     found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
+    found += map(failure_notice, failures)
     ranks = [NEEDS.index(level) for level in summary.levels if level in NEEDS]
     blind = sorted(info.id for info in infos.values() if ranks and NEEDS.index(info.needs) > max(ranks))
     if blind:
@@ -38,6 +42,19 @@ def notices_of(
         text = f"{rule} forgot {count} windows or events to stay within its memory bound; it may have missed something."
         found.append(_notice(moment, "A correlation reached its memory bound", text))
     return found
+
+
+def failure_notice(failure: Failure) -> Notice:
+    """A detector that failed: under one id for one detector and type of exception, however often it happens."""
+    times = "once" if failure.count == 1 else f"{failure.count:,} times, first"
+    return Notice(
+        stable_id("n", "detector-failure", failure.detector, failure.error),
+        failure.time,
+        f"Detector {failure.detector} failed",
+        f"{failure.detector} raised {failure.error} ({failure.place}) {times} on an event of {failure.time} in cluster "
+        f"'{failure.cluster}'. All other detections saw that event, and {failure.detector} still sees the others, but it "
+        "may have missed something. This is a fault of kubewake: please report it with this notice.",
+    )
 
 
 def _notice(time: str, title: str, detail: str) -> Notice:

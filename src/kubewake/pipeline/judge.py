@@ -81,6 +81,8 @@ class Judge:
         self.failed_bodies = 0
         """Events or bodies that the engine could not judge, since the start."""
         self._failure_logged_at = 0.0
+        self._detector_failures: dict[tuple[str, str], int] = {}
+        """Failures of detectors that are counted in the metrics, of the present fold."""
         self._reader, self._fold = self._engine()
         self._restore()
         summary = self._fold.input()
@@ -219,6 +221,23 @@ class Judge:
         self._metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
         self._metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
         self._counted = (duplicates, late)
+        self._count_failures()
+
+    def _count_failures(self) -> None:
+        for failure in self._fold.failures():
+            key = (failure.detector, failure.error)
+            known = self._detector_failures.get(key, 0)
+            if failure.count == known:
+                continue
+            self._detector_failures[key] = failure.count
+            self._metrics.detector_failures.labels(*key).inc(failure.count - known)
+            if not known:
+                self._log.error(
+                    "a detector failed on an event; everything else saw it",
+                    detector=failure.detector,
+                    error=failure.error,
+                    place=failure.place,
+                )
 
     def _observe(self, stored: Stored, body: bytes, first_line: int) -> Iterator[Observation]:
         """What `read` makes of the lines; when it fails, of all lines but those that it fails on."""
@@ -311,4 +330,5 @@ class Judge:
             self._log.error("the rules were not taken, the old ones stay", error=str(error))
             return
         self._reader, self._fold = reader, fold
+        self._detector_failures.clear()
         self._log.info("rules read again", rules=len(fold.infos))

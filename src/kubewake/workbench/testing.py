@@ -96,7 +96,14 @@ class Laboratory:
 def default_detectors() -> Observe:
     """A fresh set of every Python detector."""
     group = DetectorSet()
-    return lambda stub: (detection.rule for detection in group.observe(stub))
+
+    def observe(stub: Stub) -> Iterable[str]:
+        rules = [detection.rule for detection in group.observe(stub)]
+        for failure in group.failures.values():
+            raise RuleError(f"detector {failure.detector} raised {failure.error} at {failure.place}")
+        return rules
+
+    return observe
 
 
 def _batches(case: Case) -> Iterator[Batch]:

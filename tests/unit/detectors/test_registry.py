@@ -79,6 +79,7 @@ def test_a_restart_changes_nothing(cls: type[Detector], seed: int) -> None:
     second.restore(first.snapshot())
     after = [item for each in stubs[cut:] for item in said(second.observe(each))]
     assert before + after == through
+    assert not whole.failures
 
 
 @pytest.mark.parametrize("info", detector_infos().values(), ids=lambda info: info.id)
@@ -121,6 +122,56 @@ def test_stubs_go_to_those_who_want_them() -> None:
     assert [item.rule for each in (stub(1), stub(2, resource="secrets")) for item in group.observe(each)] == ["x-pods"]
     assert seen == ["pods"]
     assert set(group.infos) == {"x-pods"}
+
+
+def reporting(name: str, fails_on: frozenset[int] = frozenset(), *, measures: bool = False) -> Any:
+    """A detector class that speaks of each stub, and raises behind its first word on some."""
+
+    class Reporting:
+        infos = (RuleInfo(id=name, title="t"),)
+        version = 1
+        resources = None
+        counts = measures
+        of_people = False
+
+        def observe(self, each: Stub) -> Iterator[Detection]:
+            yield Detection(rule=name, stub=each)
+            if each.key >> 2 in fails_on:
+                raise KeyError("text from the log")
+
+        def snapshot(self) -> bytes:
+            return b""
+
+        def restore(self, data: bytes) -> None:
+            raise AssertionError(data)
+
+    return Reporting
+
+
+@pytest.mark.parametrize("way", ["observe", "count"])
+def test_a_detector_that_raises_costs_the_others_nothing_and_is_counted(way: str) -> None:
+    group = DetectorSet(
+        [
+            reporting("a", measures=True),
+            reporting("b", frozenset({1, 2}), measures=True),
+            reporting("c", frozenset({2}), measures=True),
+            reporting("d", measures=True),
+        ]
+    )
+    for number in (1, 2, 3):
+        assert [item.rule for item in getattr(group, way)(stub(number))] == ["a", "b", "c", "d"]
+    counts = {key: failure.count for key, failure in group.failures.items()}
+    assert counts == {("b", "KeyError"): 2, ("c", "KeyError"): 1}
+    assert "text from the log" not in str(group.failures)
+    assert group.failures["b", "KeyError"].place.startswith("test_registry.py:")
+
+
+def test_a_detector_that_cannot_say_what_it_wants_is_asked() -> None:
+    kind = reporting("a")
+    kind.wants = staticmethod(lambda scene: scene.nonsense)
+    group = DetectorSet([kind])
+    assert [item.rule for item in group.observe(stub(1))] == ["a"]
+    assert group.failures["a", "AttributeError"].count == 1
 
 
 def test_state_of_unknown_detectors_is_passed_over_and_damaged_state_is_named() -> None:

@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from kubewake.detectors.effective_admin import EffectiveAdmin
 from kubewake.engine import Reader
 from kubewake.errors import StoreError
 from kubewake.finding import Notice
@@ -177,6 +178,37 @@ def test_a_body_that_breaks_fold_does_not_stop_the_next(enter, monkeypatch):
     room.step()
     assert [message["actor"]["name"] for message in room.messages()] == ["bob"]
     assert room.judge.failed_bodies == 1
+
+
+def test_a_detector_that_fails_costs_no_event_and_is_told_once(enter, monkeypatch):
+    observe = EffectiveAdmin.observe
+
+    def broken(self, stub):
+        if stub.user == "alice":
+            raise LookupError("secret of the log")
+        return observe(self, stub)
+
+    monkeypatch.setattr(EffectiveAdmin, "observe", broken)
+    monkeypatch.setattr(EffectiveAdmin, "wants", None)
+    monkeypatch.setattr(EffectiveAdmin, "resources", None)
+    room = enter()
+    room.add(exec_event(1), exec_event(2, "bob"))
+    room.add(exec_event(3), exec_event(4, "carol"))
+    room.step()
+    told = [message for message in room.messages() if message["type"] == "finding"]
+    assert {message["actor"]["name"] for message in told} == {"alice", "bob", "carol"}
+    [notice] = [message for message in room.messages() if message["type"] == "notice"]
+    name = EffectiveAdmin.infos[0].id
+    assert name in notice["title"]
+    assert "LookupError" in notice["detail"]
+    assert "secret of the log" not in str(room.everything())
+    assert room.value("kubewake_detector_failures_total", detector=name, error="LookupError") == 2
+    assert room.judge.failed_bodies == 0
+    room.judge.reload()
+    room.add(exec_event(5))
+    room.step()
+    assert room.value("kubewake_detector_failures_total", detector=name, error="LookupError") == 3
+    assert len([message for message in room.messages() if message["type"] == "notice"]) == 1
 
 
 def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):
