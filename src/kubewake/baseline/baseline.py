@@ -9,41 +9,27 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-import xxhash
-
 from kubewake.baseline import days
 from kubewake.baseline.archive import Archive, Running, pack, unpack
-from kubewake.baseline.calibration import SHIFT_EVIDENCE, Flow, Histogram
-from kubewake.baseline.explanation import detail_of, sentence_of
-from kubewake.baseline.identity import COMMON_GROUPS, CONTEXTS_MAX, Context, Identity, role_of
+from kubewake.baseline.calibration import Flow
+from kubewake.baseline.identity import Identity, role_of
+from kubewake.baseline.judgement import HOW_MUCH, VOLUME_THREAT, Judgement
+from kubewake.baseline.memory import Memory, stratum_of
 from kubewake.baseline.population import Population
 from kubewake.baseline.probation import LEAST_SECONDS, Novelty, due_after
-from kubewake.baseline.surprise import Ask, ask_all, nats_of
+from kubewake.baseline.surprise import ask_all, nats_of
 from kubewake.baseline.template import NAMED
 from kubewake.baseline.traits import HOUR_BLOCK, LADEN, WHAT, WHO, Portrait, payload_of, portray
-from kubewake.baseline.volume import SPAN_CHARACTERS, Volume
+from kubewake.baseline.volume import SPAN_CHARACTERS
 from kubewake.finding import Notice, stable_id
 from kubewake.observation import Signal, Stub
 from kubewake.rules.correlation import microseconds
 
-HOW_MUCH = "unusual-volume"
 DETECTORS = (WHAT, WHO, HOW_MUCH)
-KEYS_MAX = 200_000
-CONTEXTS_TOTAL_MAX = 100_000
-IDENTITIES_MAX = 20_000
 FAMILIAR_MAX = 200_000
 """Behaviours of today that are known by their number; only speed is lost when it starts anew."""
 SEEN_MAX = 50_000
 BLOCK_SECONDS = 3600.0 * HOUR_BLOCK
-TOLD_MAX = 10_000
-SPOKEN_MAX = 32
-"""Statements on one identity and tactic in ten minutes; a flood of new names is one matter, not thousands."""
-VOLUME_THREAT = 0.6
-"""Different objects are counted for actions that weigh at least this much."""
-ORIGIN_THREAT = 0.9
-"""Weight of an identity in a strange place or program, whatever it does there."""
-TELLING_NATS = 0.3
-"""Less is not worth a statement."""
 SILENT_KINDS = frozenset({"control-plane", "cloud", ""})
 NONE: tuple[Signal, ...] = ()
 Suspect = Callable[[str, tuple[str, str, str], float], bool]
@@ -63,17 +49,13 @@ class Baseline:
         self._take(Archive(), Running())
 
     def _take(self, archive: Archive, running: Running) -> None:
-        self._archive, self._running = archive, running
-        self._identities = archive.identities
+        self._memory, self._running = Memory(archive), running
+        self._judgement = Judgement(self._memory, running)
         self._births = archive.births
-        self._strata = archive.strata
         self._probation = running.probation
-        self._population = Population(archive.identities.values())
         self._familiar: dict[int, dict[int, int]] = {}
         self._seen: dict[tuple[str, ...], tuple[Identity, Portrait]] = {}
-        self._keys = sum(len(identity.keys) for identity in archive.identities.values())
-        self._contexts = sum(len(identity.contexts) for identity in archive.identities.values())
-        self._wake = self._span = ""
+        self._wake = ""
         self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
@@ -95,11 +77,9 @@ class Baseline:
             pending = self._probation.pending.get(portrait.key)
             if pending is None or not pending.is_settled(stub):
                 return self._observe(stub)
-        found: list[Signal] = []
-        if portrait.threat >= VOLUME_THREAT:
-            self._weigh_volume(stub, portrait, found)
+        found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
         identity.requests[portrait.action_class][self._running.day] += stub.count
-        return tuple(found)
+        return found
 
     def _observe(self, stub: Stub) -> tuple[Signal, ...]:
         now = microseconds(stub.time) / 1e6
@@ -143,46 +123,33 @@ class Baseline:
             self._births.see(f"user system:serviceaccount:{stub.namespace}:{name}", now, created=True)
 
     def _identity(self, stub: Stub, now: float) -> Identity:
-        identity = self._identities.get(stub.user)
+        identity = self._memory.identities.get(stub.user)
         if identity is None:
-            if len(self._identities) >= IDENTITIES_MAX:
-                self._forget_identity()
-            teams = ", ".join(sorted(set(stub.groups) - COMMON_GROUPS)) if stub.actor_kind == "human" else ""
-            identity = Identity(stub.user, stub.actor_kind, now, teams)
-            self._identities[stub.user] = identity
-            self._population.enrol(identity)
+            if self._memory.is_full:
+                self._memory.forget_identity()
+                self._familiar.clear()
+                self._seen.clear()
+            identity = self._memory.enrol(stub, now)
         return identity
-
-    def _forget_identity(self) -> None:
-        """The identity first met longest ago goes; a known and busy one comes back within its next request."""
-        victim = next(iter(self._identities.values()))
-        self._population.dismiss(victim)
-        self._keys -= len(victim.keys)
-        self._contexts -= len(victim.contexts)
-        del self._identities[victim.user]
-        self._archive.identities_evicted += 1
-        self._familiar.clear()
-        self._seen.clear()
 
     def _judge(self, stub: Stub, identity: Identity, portrait: Portrait, now: float) -> tuple[Signal, ...]:
         day = self._running.day
         found: list[Signal] = []
         if portrait.threat >= VOLUME_THREAT:
-            self._weigh_volume(stub, portrait, found)
-        self._span = stub.time[:SPAN_CHARACTERS]
+            found += self._judgement.weigh_volume(stub, portrait)
         known = identity.keys.get(portrait.key)
         if known is not None:
             if days.last_day(known) != day:
                 self._meet_again(identity, portrait, stub)
             elif identity.kind == "human":
-                self._note_hour(identity, portrait)
+                self._memory.note_hour(identity, portrait, day)
             return tuple(found)
         pending = self._probation.pending.get(portrait.key)
         if pending is not None:
             pending.last_day = max(pending.last_day, day)
         elif self._is_warming_up(now):
-            self._learn(identity, portrait.key, (day, day), portrait, role_of(stub.reason))
-            self._strata_of(identity, portrait, WHAT).add(day, 0.0)
+            self._memory.learn(identity, portrait.key, (day, day), portrait, role_of(stub.reason))
+            self._count_known(identity, portrait, WHAT)
             return tuple(found)
         quiet = bool(stub.values.get("actor.in_profile")) or stub.stage == "ResponseStarted"
         if pending is not None:
@@ -211,7 +178,7 @@ class Baseline:
                 self._set_wake()
         if quiet or not identity.keys:
             return tuple(found)
-        asks = ask_all(portrait.traits, identity, self._population)
+        asks = ask_all(portrait.traits, identity, self._memory.population)
         for statement in (WHAT, WHO):
             chosen = [item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement]
             score = sum(nats_of(item) for item in chosen)
@@ -220,159 +187,25 @@ class Baseline:
                     novelty.what = score
                 else:
                     novelty.who = score
-            if score > 0 and portrait.threat > 0 and (statement == WHAT or self._is_news(stub, portrait)):
-                self._state(statement, portrait, identity, chosen, score, found)
+            if score > 0 and portrait.threat > 0 and (statement == WHAT or self._judgement.is_news(stub, portrait)):
+                span = stub.time[:SPAN_CHARACTERS]
+                signal = self._judgement.state(statement, portrait, identity, chosen, score, span)
+                if signal is not None:
+                    found.append(signal)
         return tuple(found)
-
-    def _is_news(self, stub: Stub, portrait: Portrait) -> bool:
-        """Whether this place and program were not spoken of in these ten minutes: one stranger is one trial."""
-        who = "\0".join(
-            (stub.user, stub.credential, *(item.value for item in portrait.traits if item.statement == WHO))
-        )
-        number, span = xxhash.xxh3_64_intdigest(who.encode()), stub.time[:SPAN_CHARACTERS]
-        told = self._running.told
-        if told.pop(number, "") == span:
-            told[number] = span
-            return False
-        if len(told) >= TOLD_MAX:
-            del told[next(iter(told))]
-        told[number] = span
-        return True
-
-    def _state(
-        self,
-        statement: str,
-        portrait: Portrait,
-        identity: Identity,
-        asks: list[Ask],
-        score: float,
-        found: list[Signal],
-    ) -> None:
-        """Make a statement where the score is rare and the action matters."""
-        stratum = _stratum(identity.kind, portrait.action_class, statement)
-        histogram = self._strata.get(stratum)
-        if histogram is None:
-            return
-        rank = histogram.rank(score)
-        threat = portrait.threat if statement == WHAT else ORIGIN_THREAT
-        flow = self._running.flows.get(identity.kind)
-        factor = SHIFT_EVIDENCE if flow is not None and flow.shifting else 1.0
-        nats = rank.evidence * threat * factor
-        tactic = portrait.tactic if statement == WHAT else "initial-access"
-        if nats < TELLING_NATS or not self._may_speak(f"{portrait.user}\0{statement}\0{tactic}", nats):
-            return
-        found.append(
-            Signal(
-                "surprise",
-                statement,
-                tactic,
-                round(nats, 6),
-                sentence_of(portrait, asks, rank, identity.days_known()),
-                detail_of(portrait, asks, rank, stratum=stratum, threat=threat, factor=factor, nats=nats),
-            )
-        )
-
-    def _may_speak(self, topic: str, nats: float) -> bool:
-        """Whether there is more to say on a topic in these ten minutes: at most so often, or louder than before."""
-        spoken = self._running.spoken
-        span, times, loudest = spoken.pop(topic, ("", 0, 0.0))
-        if span != self._span:
-            times, loudest = 0, 0.0
-        if len(spoken) >= TOLD_MAX:
-            del spoken[next(iter(spoken))]
-        spoken[topic] = (self._span, times + 1, max(loudest, nats))
-        return times < SPOKEN_MAX or nats > loudest
-
-    def _weigh_volume(self, stub: Stub, portrait: Portrait, found: list[Signal]) -> None:
-        name = f"{stub.user}\0{portrait.action}"
-        volume = self._running.volumes.get(name)
-        if volume is None:
-            if len(self._running.volumes) >= IDENTITIES_MAX:
-                del self._running.volumes[next(iter(self._running.volumes))]
-                self._running.volumes_evicted += 1
-            volume = self._running.volumes[name] = Volume("", set())
-        stratum = _stratum(stub.actor_kind, portrait.action_class, HOW_MUCH)
-        span = stub.time[:SPAN_CHARACTERS]
-        if volume.span and volume.span != span:
-            self._histogram(stratum).add(self._running.day, volume.highest)
-        number = volume.touch(span, xxhash.xxh3_64_intdigest(f"{stub.namespace}/{stub.name}".encode()))
-        if not number:
-            return
-        score = volume.score(number)
-        volume.highest = max(volume.highest, score)
-        rank = self._histogram(stratum).rank(score)
-        nats = rank.evidence * portrait.threat
-        if nats < TELLING_NATS or stub.values.get("actor.in_profile"):
-            return
-        usual = (volume.total + 2.0) / (volume.spans + 1.0)
-        text = (
-            f"{stub.user}: {portrait.sentence}, {number} different ones within ten minutes, where {usual:.1f} are usual; "
-            f"{rank.higher} of {rank.observed} comparable counts were as unusual"
-        )
-        detail = {
-            "identity": stub.user,
-            "action": portrait.action,
-            "stratum": stratum,
-            "number": number,
-            "spans": volume.spans,
-            "total": volume.total,
-            "surprise": round(score, 6),
-            "higher": rank.higher,
-            "observed": rank.observed,
-            "p": round(rank.p, 9),
-            "threat": portrait.threat,
-            "nats": round(nats, 6),
-        }
-        found.append(Signal("surprise", HOW_MUCH, portrait.tactic, round(nats, 6), text, detail))
 
     def _meet_again(self, identity: Identity, portrait: Portrait, stub: Stub) -> None:
         """A known behaviour on a new day."""
         day = self._running.day
-        self._learn(identity, portrait.key, (day, day), portrait, role_of(stub.reason))
+        self._memory.learn(identity, portrait.key, (day, day), portrait, role_of(stub.reason))
         for statement in (WHAT, WHO):
-            self._strata_of(identity, portrait, statement).add(day, 0.0)
+            self._count_known(identity, portrait, statement)
         self._flow(identity.kind, stub, novel=False)
 
-    def _note_hour(self, identity: Identity, portrait: Portrait) -> None:
-        """A known behaviour at another hour: hours are no part of a behaviour, but of what a person is like."""
-        for trait in portrait.traits:
-            context = identity.contexts.get(trait.context) if trait.facet == "hour" else None
-            if context is None:
-                continue
-            if trait.value not in context.values:
-                self._population.add(identity.user, trait.context, trait.value)
-            context.add(trait.value, days.on_day(self._running.day))
-
-    def _learn(
-        self, identity: Identity, key: int, seen: tuple[int, int], portrait: Portrait | Novelty, role: str
-    ) -> None:
-        """Know a behaviour, and all its traits, as seen on these days."""
-        packed = days.join(days.on_day(seen[0]), days.on_day(seen[1]))
-        before = len(identity.keys)
-        if key not in identity.keys and self._keys >= KEYS_MAX:
-            self._archive.keys_refused += 1
-            return
-        identity.add_key(key, packed)
-        self._keys += len(identity.keys) - before
-        if role and role not in identity.roles:
-            identity.roles[role] = packed
-            self._population.enrol(identity)
-        elif role:
-            identity.roles[role] = days.join(identity.roles[role], packed)
-        for trait in portrait.traits:
-            context = identity.contexts.get(trait.context)
-            if context is None:
-                if len(identity.contexts) >= CONTEXTS_MAX or self._contexts >= CONTEXTS_TOTAL_MAX:
-                    identity.contexts_evicted += 1
-                    continue
-                context = identity.contexts[trait.context] = Context({})
-                self._contexts += 1
-            is_new = trait.value not in context.values
-            victim = context.add(trait.value, packed)
-            if is_new and victim != trait.value:
-                self._population.add(identity.user, trait.context, trait.value)
-            if victim is not None and victim != trait.value:
-                self._population.drop(identity.user, trait.context, victim)
+    def _count_known(self, identity: Identity, portrait: Portrait, statement: str) -> None:
+        """What is known counts as no surprise among the scores of today."""
+        stratum = stratum_of(identity.kind, portrait.action_class, statement)
+        self._memory.histogram(stratum).add(self._running.day, 0.0)
 
     def _awake(self, now: float) -> None:
         """End probations that are over; begin a new day."""
@@ -382,7 +215,7 @@ class Baseline:
             self._release(novelty, day)
         if day > running.day:
             if running.day:
-                self._forget_old(day)
+                self._memory.forget_old(day)
             running.day = day
         if now >= self._fresh_until:
             self._fresh_until = (now // BLOCK_SECONDS + 1) * BLOCK_SECONDS
@@ -402,27 +235,7 @@ class Baseline:
         if self._suspect(novelty.user, novelty.session, novelty.first_seconds):
             self._probation.withhold(novelty)
             return
-        self._accept(novelty, today)
-
-    def _accept(self, novelty: Novelty, today: int) -> None:
-        identity = self._identities.get(novelty.user)
-        if identity is None:
-            return
-        self._learn(identity, novelty.key, (novelty.first_day, novelty.last_day), novelty, novelty.role)
-        for statement, score in ((WHAT, novelty.what), (WHO, novelty.who)):
-            stratum = _stratum(identity.kind, novelty.action_class, statement)
-            self._histogram(stratum).add(today, max(0.0, score))
-
-    def _forget_old(self, today: int) -> None:
-        for identity in list(self._identities.values()):
-            identity.forget(today)
-            if not identity.requests_in() and not identity.keys:
-                del self._identities[identity.user]
-        for histogram in self._strata.values():
-            histogram.forget(today)
-        self._population = Population(self._identities.values())
-        self._keys = sum(len(identity.keys) for identity in self._identities.values())
-        self._contexts = sum(len(identity.contexts) for identity in self._identities.values())
+        self._memory.accept(novelty, today)
 
     def _flow(self, kind: str, stub: Stub, *, novel: bool) -> None:
         flow = self._running.flows.get(kind)
@@ -441,15 +254,6 @@ class Baseline:
 
     def _is_warming_up(self, now: float) -> bool:
         return now - self._births.begun < LEAST_SECONDS
-
-    def _histogram(self, stratum: str) -> Histogram:
-        histogram = self._strata.get(stratum)
-        if histogram is None:
-            histogram = self._strata[stratum] = Histogram({})
-        return histogram
-
-    def _strata_of(self, identity: Identity, portrait: Portrait, statement: str) -> Histogram:
-        return self._histogram(_stratum(identity.kind, portrait.action_class, statement))
 
     def bar_shift(self, openings: int) -> float:
         """How far to move the bar for statistical incidents, of which there were `openings` so far, in nats."""
@@ -482,26 +286,26 @@ class Baseline:
             if novelty.key in probation.pending:
                 probation.take(novelty.key)
             probation.withheld.pop(novelty.key, None)
-            self._accept(novelty, self._running.day)
+            self._memory.accept(novelty, self._running.day)
         self._set_wake()
         return len(chosen)
 
     @property
     def archive(self) -> Archive:
         """What is learnt, for export."""
-        return self._archive
+        return self._memory.archive
 
     @property
     def population(self) -> Population:
         """Groups of peers."""
-        return self._population
+        return self._memory.population
 
     def evicted(self) -> dict[str, int]:
         """What was forgotten or not learnt for want of room, by memory."""
-        identities = self._identities.values()
+        identities = self._memory.identities.values()
         return {
-            "identities": self._archive.identities_evicted,
-            "keys": self._archive.keys_refused + sum(item.keys_evicted for item in identities),
+            "identities": self.archive.identities_evicted,
+            "keys": self.archive.keys_refused + sum(item.keys_evicted for item in identities),
             "contexts": sum(item.contexts_evicted for item in identities),
             "values": sum(context.evicted for item in identities for context in item.contexts.values()),
             "pending": self._probation.evicted,
@@ -517,11 +321,11 @@ class Baseline:
 
     def start_from(self, archive: Archive) -> None:
         """Know what an archive knows, before the first event or beside what is known already."""
-        self._take(self._archive.merge(archive), self._running)
+        self._take(self.archive.merge(archive), self._running)
 
     def snapshot(self) -> bytes:
         """All state, for `restore`."""
-        return pack(self._archive, self._running)
+        return pack(self.archive, self._running)
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
@@ -546,10 +350,6 @@ def look_of(stub: Stub) -> tuple[str, ...]:
         stub.time[11:13] if stub.actor_kind == "human" else "",
         stub.stage,
     )
-
-
-def _stratum(kind: str, action_class: str, statement: str) -> str:
-    return f"{kind} {statement}" if statement == WHO else f"{kind} {action_class} {statement}"
 
 
 def measure(baseline: Baseline, stub: Stub) -> float:
