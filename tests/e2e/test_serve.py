@@ -288,6 +288,53 @@ def test_wrong_starts_say_what_and_where(tmp_path, flags, code, words):
     assert "secret" not in done.stderr
 
 
+def heeds_signals(pid):
+    """Whether the process has a handler of its own for SIGTERM: it has read its arguments."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return bool(int(re.search(r"SigCgt:\s*([0-9a-f]+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
+@pytest.mark.parametrize("whole_group", [False, True], ids=["process", "group"])
+@pytest.mark.parametrize(
+    ("number", "seconds"),
+    [
+        (signal.SIGTERM, 0.0),
+        (signal.SIGINT, 0.1),
+        (signal.SIGTERM, 0.25),
+        (signal.SIGINT, 0.5),
+        (signal.SIGTERM, 0.8),
+        (signal.SIGINT, 1.1),
+        (signal.SIGTERM, 1.5),
+    ],
+)
+def test_it_stops_cleanly_at_any_moment_of_its_start(tmp_path, number, seconds, whole_group):
+    """Terminals signal the whole group, service managers the whole unit: the webhook's process starts under fire."""
+    command = [sys.executable, "-m", "kubewake", "serve", "--listen", "127.0.0.1:0", "--state-dir", str(tmp_path)]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    pause = threading.Event()
+    while process.poll() is None and not heeds_signals(process.pid):
+        pause.wait(0.005)
+    pause.wait(seconds)
+    (os.killpg if whole_group else os.kill)(process.pid, number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+
+
+def test_a_second_signal_forces_the_end(start):
+    server = start("--output", "none")
+    server.process.send_signal(signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.process.send_signal(signal.SIGINT)
+    server.process.send_signal(signal.SIGCONT)
+    assert server.process.wait(30) == 130
+    assert server.kill() == 130
+    assert any("forced to stop" in line for line in server.said)
+
+
 def test_senders_that_waited_are_served_at_once(start):
     """After a restart the API servers' connections wait in the socket before the receiver is ready."""
     with socket.socket() as free:

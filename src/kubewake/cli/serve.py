@@ -18,6 +18,9 @@ def serve(**flags: Any) -> int:
     only when the events are on the disk; a restart goes on where it stopped. Ctrl-C stops cleanly, SIGHUP reads rules
     and certificates again.
     """
+    from kubewake.pipeline.stopping import Signals
+
+    signals = Signals()
     from kubewake import logs
     from kubewake.settings import load
 
@@ -33,7 +36,7 @@ def serve(**flags: Any) -> int:
         sys.stderr.write(greeting(settings, service))
         sys.stderr.flush()
 
-    return run(settings, started=greet)
+    return run(settings, signals, started=greet)
 
 
 def greeting(settings: "Settings", service: "Service") -> str:

@@ -13,6 +13,7 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ _ASK_SECONDS = 2.0
 _REPORT_SECONDS = 0.1
 _RESTART_SECONDS = 1.0
 _GONE = 1
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""The parent's business: a terminal or a service manager sends them to the child too."""
 
 
 class Answered(Struct, frozen=True, array_like=True):
@@ -107,7 +110,12 @@ class Reception:
         process = context.Process(
             target=_receive, args=(self._settings, self._spool, self._socket, theirs), name="reception", daemon=True
         )
-        process.start()
+        resource_tracker.ensure_running()  # else `start` would start it, and let the signals through again
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            process.start()  # with the signals blocked until it can ignore them
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         message: tuple[Any, ...] = ("failed", "KubewakeError", "the webhook's process did not start")
         early = []
@@ -237,8 +245,9 @@ class _Door:
 
 def _receive(settings: Settings, spool: Path, listening: socket.socket, connection: Connection) -> None:
     """The child: serve until the parent says stop or is gone."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in _SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
     configure(settings.log_level, settings.log_format)
     try:
         door = _Door(settings, spool, connection)

@@ -1,9 +1,6 @@
 """`serve`: sources, spool, engine, state and sinks put together in one process, from start to clean shutdown."""
 
 import contextlib
-import os
-import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +20,7 @@ from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
 from kubewake.pipeline.reception import SOURCE as WEBHOOK
 from kubewake.pipeline.reception import Answered, Reception
+from kubewake.pipeline.stopping import Signals
 from kubewake.settings import Settings
 from kubewake.sinks import Filter, Sink, open_sink
 from kubewake.sinks.courier import Courier
@@ -37,8 +35,6 @@ _LOGGED_REFUSALS_SECONDS = 10.0
 _WATCH_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
 _DAY_SECONDS = 86_400.0
-_FORCED = 130
-"""Exit code after a second Ctrl-C, as shells expect: 128 plus the signal's number."""
 
 
 class Service:
@@ -258,32 +254,24 @@ def open_sinks(settings: Settings) -> Iterator[Sink]:
         )
 
 
-def serve(settings: Settings, *, started: Callable[[Service], None] = lambda _service: None) -> int:
-    """Serve until SIGTERM or Ctrl-C; a second one forces the end. SIGHUP reads rules and certificates again."""
-    stopping = threading.Event()
+def serve(settings: Settings, signals: Signals, *, started: Callable[[Service], None] = lambda _service: None) -> int:
+    """Serve until the signals say to stop, which they may while it still starts."""
     log = logger("serve")
-
-    def stop(number: int, _frame: object) -> None:
-        if stopping.is_set():
-            sys.stderr.write("kubewake: forced to stop; what was received is stored and judged at the next start\n")
-            sys.stderr.flush()
-            os._exit(_FORCED)
-        log.info("stopping", signal=signal.Signals(number).name)
-        stopping.set()
-
     service = Service(settings)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, stop)
-    signal.signal(signal.SIGHUP, lambda _number, _frame: service.reload())
     try:
-        service.start()
-        started(service)
-        while not stopping.wait(_WATCH_SECONDS):
+        if not signals.is_stopping:
+            service.start()
+            started(service)
+        while not signals.wait(_WATCH_SECONDS):
+            if signals.take_reload():
+                service.reload()
             if service.health:
                 raise StoreError(service.health)
             service.tidy()
+        if signals.stop_signal is not None:
+            log.info("stopping", signal=signals.stop_signal.name)
     finally:
-        stopping.set()
+        signals.begin_to_end()
         service.stop()
     log.info("stopped")
     return ExitCode.CLEAN

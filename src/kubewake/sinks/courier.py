@@ -48,7 +48,8 @@ class Courier:
         """Finish the messages in hand, for at most so long; the rest stays in the outbox."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(patience_seconds)
+        if self._thread.ident is not None:
+            self._thread.join(patience_seconds)
         if not self._thread.is_alive():
             self._sink.close()
 
