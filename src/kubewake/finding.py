@@ -167,6 +167,10 @@ class InputSummary(Struct, kw_only=True):
     """Events judged although fields of them are unknown; `faults` holds the first 100 places."""
     faults: list[Malformed] = []
     skipped: int = 0
+    """Sound records of other kinds; `skipped_reasons` counts them by reason."""
+    skipped_reasons: dict[str, int] = {}
+    recognised: dict[str, str] = {}
+    """By file: what it was recognised as, in words."""
     duplicates: int = 0
     late: int = 0
     first_time: str | None = None

@@ -125,6 +125,8 @@ class Observation(Struct, kw_only=True):
     """Where events are judged in part, because fields of them are missing or of a wrong kind."""
     partial: int = 0
     skipped: int = 0
+    skipped_reasons: dict[str, int] = {}
+    """`skipped` by reason."""
     first_time: str = ""
     last_time: str = ""
     clusters: tuple[str, ...] = ()

@@ -146,6 +146,7 @@ def scan(
         )
     if not document.input.events and not document.input.malformed_total and not document.input.skipped:
         raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
+    document.input.recognised = dict(sorted(source.recognised.items()))
     document = wanted.narrow(document, shown_audience)
     if writer is not None:
         for notice in document.notices:

@@ -264,6 +264,8 @@ class Fold:
         summary.bytes += observation.size_bytes
         summary.partial += observation.partial
         summary.skipped += observation.skipped
+        for reason, count in observation.skipped_reasons.items():
+            summary.skipped_reasons[reason] = summary.skipped_reasons.get(reason, 0) + count
         summary.malformed_total += observation.malformed_total
         room = MAX_MALFORMED_KEPT - len(summary.malformed)
         summary.malformed.extend(observation.malformed[:room])
@@ -332,6 +334,7 @@ class Fold:
         self._input.files = list(self._files)
         self._input.duplicates = self._order.counts.duplicates
         self._input.late = self._order.counts.late
+        self._input.skipped_reasons = dict(sorted(self._input.skipped_reasons.items()))
         return self._input
 
     def finish(self) -> list[Finding]:

@@ -16,6 +16,7 @@ from kubewake.metrics import Metrics
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.ledger import Ledger
+from kubewake.pipeline.skipping import Skipping
 from kubewake.sinks.change import Tellable
 from kubewake.store.spool import Spool, Stored
 from kubewake.store.state import State
@@ -81,6 +82,7 @@ class Judge:
         self.failed_bodies = 0
         """Events or bodies that the engine could not judge, since the start."""
         self._failure_logged_at = 0.0
+        self._skipped_logged: set[str] = set()
         self._detector_failures: dict[tuple[str, str], int] = {}
         """Failures of detectors that are counted in the metrics, of the present fold."""
         self._reader, self._fold = self._engine()
@@ -241,9 +243,10 @@ class Judge:
 
     def _observe(self, stored: Stored, body: bytes, first_line: int) -> Iterator[Observation]:
         """What `read` makes of the lines; when it fails, of all lines but those that it fails on."""
+        skipping = Skipping()
         try:
             observation = self._reader.read(
-                batches(body, file=stored.place, first_line=first_line, cluster=stored.cluster)
+                skipping.heard(batches(body, file=stored.place, first_line=first_line, cluster=stored.cluster))
             )
         except Exception as error:  # noqa: BLE001  # one event must not cost the others; it is kept, counted and told
             lines = body.split(b"\n")
@@ -255,6 +258,7 @@ class Judge:
             yield from self._observe(stored, b"\n".join(lines[middle:]), first_line + middle)
             return
         observation.file = stored.file
+        skipping.tell(observation)
         yield observation
 
     def _count(self, stored: Stored, observation: Observation) -> None:
@@ -267,6 +271,9 @@ class Judge:
                 self._log.warning("malformed", file=malformed.file, line=malformed.line, reason=malformed.reason)
         if observation.skipped:
             metrics.dropped.labels("not_an_audit_event").inc(observation.skipped)
+            for reason in observation.skipped_reasons.keys() - self._skipped_logged:
+                self._skipped_logged.add(reason)
+                self._log.info("records are skipped, and counted from now on", file=stored.file, reason=reason)
 
     def _reject(self, stored: Stored, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"

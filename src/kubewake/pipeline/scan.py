@@ -17,6 +17,7 @@ from kubewake.formats import head_batches
 from kubewake.head import HeadBatch
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.skipping import Skipping
 from kubewake.pipeline.spill import FindingSpill
 from kubewake.rbac import RbacState
 from kubewake.sources.chunk import Chunk
@@ -131,7 +132,9 @@ def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
                 hint=chunk.format,
             )
 
-    observation = reader.read(heads())
+    skipping = Skipping()
+    observation = reader.read(skipping.heard(heads()))
+    skipping.tell(observation)
     observation.file = chunks[0].file
     observation.malformed = [*malformed, *observation.malformed]
     observation.malformed_total += len(malformed)

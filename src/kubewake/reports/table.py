@@ -6,7 +6,16 @@ from typing import IO
 from rich.console import Console
 from rich.text import Text
 
-from kubewake.finding import AUDIENCES, SEVERITIES, SEVERITY_RANK, Finding, Incident, ResultDocument, Severity
+from kubewake.finding import (
+    AUDIENCES,
+    SEVERITIES,
+    SEVERITY_RANK,
+    Finding,
+    Incident,
+    InputSummary,
+    ResultDocument,
+    Severity,
+)
 from kubewake.incidents.phrase import actor_name
 from kubewake.reports import Style, report
 from kubewake.reports.telling import command, moment, sentences, span, timeline, titles
@@ -205,6 +214,15 @@ def _hang(console: Console, mark: Text, text: Text) -> None:
         console.print(Text.assemble(mark if number == 0 else " " * mark.cell_len, line), soft_wrap=True)
 
 
+def print_recognised(console: Console, source: InputSummary) -> None:
+    """What the files were recognised as: one line a kind, with the file or how many."""
+    kinds: dict[str, list[str]] = {}
+    for file, kind in source.recognised.items():
+        kinds.setdefault(kind, []).append(file)
+    for kind, files in sorted(kinds.items()):
+        _dim(console, f"{files[0] if len(files) == 1 else _many(len(files), 'file')} read as: {kind}")
+
+
 def print_summary(
     console: Console, document: ResultDocument, joined: int, shown: list[Finding], hidden: dict[str, int]
 ) -> None:
@@ -233,13 +251,21 @@ def print_summary(
             f"{source.duplicates:,} duplicate events dropped, {source.late:,} late, {source.partial:,} judged on part of "
             f"their fields, {source.skipped:,} records of other kinds passed over.",
         )
+    for reason, count in source.skipped_reasons.items():
+        _dim(console, f"{_many(count, 'record')} skipped: {reason}")
+    print_recognised(console, source)
     for notice in document.notices:
         _plain(console, f"note: {notice.title}: {notice.detail}")
     if source.malformed_total:
         console.print(Text(f"{_many(source.malformed_total, 'piece')} of input could not be read:", style="bold"))
-        for item in source.malformed[:10]:
-            _dim(console, f"{item.file}:{item.line}: {item.reason}")
-        if source.malformed_total > 10:
-            console.print(f"  … {source.malformed_total - 10:,} more; -o jsonl lists them all.")
+        alike: dict[tuple[str, str], list[int]] = {}
+        for item in source.malformed:
+            alike.setdefault((item.file, item.reason), []).append(item.line)
+        told = 0
+        for (file, reason), lines in list(alike.items())[:10]:
+            told += len(lines)
+            _dim(console, f"{file}:{lines[0]}: {reason}" + (f" ({len(lines):,} like this)" if len(lines) > 1 else ""))
+        if source.malformed_total > told:
+            console.print(f"  … {source.malformed_total - told:,} more; -o jsonl lists them all.")
     if total:
         _plain(console, "kubewake incidents show ID FILE tells an incident in full; -o html makes a page to mail.")
