@@ -88,7 +88,8 @@ class IncidentBuilder:
         for link in links:
             self._follow(link, ref, now)
         strongest = 0.0
-        for signal in signals:
+        # What tells of a whole sequence comes before what its last request alone says: no story opens on a part of it.
+        for signal in sorted(signals, key=lambda signal: -len(signal.detail.get("earlier", ()))):
             if signal.nats > 0:
                 strongest = max(strongest, signal.nats)
                 self._accuse(session, signal, ref, now)
@@ -163,14 +164,14 @@ class IncidentBuilder:
             ref.key,
             str(signal.detail.get("finding", "")),
             bool(signal.detail.get("always", False)) and nats >= LOUD_NATS,
+            tells=[ref.request, *(key >> 2 for _, key, _ in signal.detail.get("earlier", ()))],
         )
         whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
-        anchors = nats >= (SUSPICIOUS_NATS if whole else ANCHOR_NATS)
+        least = SUSPICIOUS_NATS if whole and session.specific else NEAR_NATS
+        anchors = nats >= (least if whole else ANCHOR_NATS)
         if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
             anchors = False
-        if not anchors and (
-            nats < (SUSPICIOUS_NATS if whole else NEAR_NATS) or campaign is None or not is_near(campaign, session, now)
-        ):
+        if not anchors and (nats < least or campaign is None or not is_near(campaign, session, now)):
             self._set_aside(session, piece, ref)
             return
         if campaign is None:
@@ -188,7 +189,9 @@ class IncidentBuilder:
             for _, key, _ in signal.detail.get("earlier", ()):
                 self._add_earlier(campaign, session, key, signal.text)
             for held, held_ref in self._aside.pop(session.number, ()):
-                if held.nats >= SUSPICIOUS_NATS and is_near(campaign, session, held.seconds):
+                if held.nats >= (SUSPICIOUS_NATS if session.specific else NEAR_NATS) and is_near(
+                    campaign, session, held.seconds
+                ):
                     added = self._take(campaign, held, held_ref) or added
         self._book.look_back(campaign, session)
         if added:

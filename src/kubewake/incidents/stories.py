@@ -6,7 +6,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import StoreError
-from kubewake.finding import Incident, Notice
+from kubewake.finding import Incident, Notice, Severity
 from kubewake.incidents.builder import IncidentBuilder
 from kubewake.incidents.document import Reach
 from kubewake.incidents.signal import rule_signal
@@ -25,6 +25,7 @@ class Accusation(Struct, frozen=True):
     stub: Stub
     evidence: Sequence[Evidence] = ()
     suppressed: bool = False
+    severity: Severity | None = None
 
 
 class _Saved(Struct):
@@ -52,7 +53,9 @@ class Stories:
         signals: list[Signal] = list(surprises)
         late: list[tuple[Stub, Signal]] = []
         for item in accusations:
-            signal = rule_signal(item.rule, item.finding, item.evidence, suppressed=item.suppressed)
+            signal = rule_signal(
+                item.rule, item.finding, item.evidence, severity=item.severity, suppressed=item.suppressed
+            )
             if item.stub is stub:
                 signals.append(signal)
             else:

@@ -8,6 +8,7 @@ from itertools import pairwise
 import msgspec
 from msgspec import Struct
 
+from kubewake.finding import Severity
 from kubewake.rules.model import NATS, TACTICS, RuleInfo
 
 CONFIDENCE_FACTOR = {"high": 1.0, "medium": 0.9, "low": 0.6}
@@ -53,6 +54,8 @@ class Piece(Struct, array_like=True):
     always: bool = False
     tried: int = 1
     """For surprises: how many of its kind the session has shown, this one being the strongest."""
+    tells: list[int] = []
+    """For a sequence: the requests that it consists of, by number. What else they gave is part of the same story."""
 
 
 def precision_of(rule: str, *, specific: bool) -> float:
@@ -71,11 +74,27 @@ class Part(Struct, array_like=True):
     text: str
 
 
-def rule_nats(info: RuleInfo) -> float:
-    """Evidence of a rule's hit: its severity class, less where the rule itself is unsure or meant for few."""
+def rule_nats(info: RuleInfo, severity: Severity | None = None) -> float:
+    """Evidence of a rule's hit: its severity class, or that of this case, less where it is unsure or meant for few."""
     if info.id in RETELLINGS:
         return 0.0
-    return NATS[info.level] * CONFIDENCE_FACTOR[info.confidence] * AUDIENCE_FACTOR[info.audience]
+    return NATS[severity or info.level] * CONFIDENCE_FACTOR[info.confidence] * AUDIENCE_FACTOR[info.audience]
+
+
+def without_retold(pieces: Iterable[Piece]) -> list[Piece]:
+    """Of a sequence and the pieces that its own requests gave, only the strongest: a thing told twice is one thing."""
+    kept = list(pieces)
+    for sequence in [piece for piece in kept if len(piece.tells) > 1]:
+        requests = set(sequence.tells)
+        told = [
+            piece
+            for piece in kept
+            if piece is sequence
+            or (piece.kind == "rule" and piece.session == sequence.session and piece.key >> 2 in requests)
+        ]
+        strongest = max(told, key=lambda piece: piece.nats)
+        kept = [piece for piece in kept if piece is strongest or not any(piece is item for item in told)]
+    return kept
 
 
 def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Part]:
@@ -85,7 +104,7 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
     their weights are measured precisions. Repeats of a piece never add.
     """
     by_tactic: dict[str, list[Piece]] = {}
-    for piece in pieces:
+    for piece in without_retold(pieces):
         by_tactic.setdefault(piece.tactic, []).append(piece)
     parts = []
     first: list[tuple[float, int, str]] = []
