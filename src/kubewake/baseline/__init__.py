@@ -3,5 +3,6 @@
 from kubewake.baseline.archive import Archive, decode, encode
 from kubewake.baseline.baseline import DETECTORS, Baseline
 from kubewake.baseline.budget import Budget
+from kubewake.baseline.verdict import Lesson, Verdict, verdict_on
 
-__all__ = ["DETECTORS", "Archive", "Baseline", "Budget", "decode", "encode"]
+__all__ = ["DETECTORS", "Archive", "Baseline", "Budget", "Lesson", "Verdict", "decode", "encode", "verdict_on"]

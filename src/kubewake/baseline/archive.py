@@ -7,12 +7,14 @@ from kubewake.baseline.birth import Births
 from kubewake.baseline.budget import Budget
 from kubewake.baseline.calibration import Flow, Histogram
 from kubewake.baseline.identity import Identity
-from kubewake.baseline.probation import Probation
+from kubewake.baseline.probation import Novelty, Probation
 from kubewake.baseline.volume import Volume
 from kubewake.errors import StoreError
 from kubewake.finding import Notice
 
 ARCHIVE_VERSION = 1
+REFUSED_MAX = 10_000
+"""Behaviours that verdicts called malicious; the one seen longest ago goes."""
 
 
 class Archive(Struct):
@@ -24,6 +26,8 @@ class Archive(Struct):
     strata: dict[str, Histogram] = {}
     identities_evicted: int = 0
     keys_refused: int = 0
+    refused: dict[int, Novelty] = {}
+    """Behaviours that a verdict called malicious: never learnt."""
 
     def merge(self, other: "Archive") -> "Archive":
         """What either knows."""
@@ -43,6 +47,7 @@ class Archive(Struct):
             strata=strata,
             identities_evicted=self.identities_evicted + other.identities_evicted,
             keys_refused=self.keys_refused + other.keys_refused,
+            refused=_either(self.refused, other.refused),
         )
 
 
@@ -50,7 +55,7 @@ class Running(Struct):
     """What is under way: probations, today's flows and volumes."""
 
     day: int = 0
-    probation: Probation = msgspec.field(default_factory=lambda: Probation({}, {}, {}, {}))
+    probation: Probation = msgspec.field(default_factory=lambda: Probation({}, {}, {}))
     flows: dict[str, Flow] = {}
     volumes: dict[str, Volume] = {}
     volumes_evicted: int = 0
@@ -67,6 +72,17 @@ class _Saved(Struct):
     version: int
     archive: Archive
     running: Running
+
+
+def _either(one: dict[int, Novelty], other: dict[int, Novelty]) -> dict[int, Novelty]:
+    """What either refuses, at most so many; of the same behaviour the earlier sight."""
+    both = dict(one)
+    for key, novelty in other.items():
+        both[key] = min(
+            both.get(key, novelty), novelty, key=lambda item: (item.first_seconds, msgspec.msgpack.encode(item))
+        )
+    kept = sorted(both, key=lambda key: (both[key].first_seconds, key))[-REFUSED_MAX:]
+    return {key: both[key] for key in kept}
 
 
 def _blank(identity: Identity) -> Identity:

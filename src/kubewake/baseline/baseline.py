@@ -9,6 +9,8 @@ import math
 from collections.abc import Callable
 from datetime import UTC, datetime
 
+import msgspec
+
 from kubewake.baseline import days
 from kubewake.baseline.archive import Archive, Running, pack, unpack
 from kubewake.baseline.calibration import Flow
@@ -20,6 +22,7 @@ from kubewake.baseline.probation import LEAST_SECONDS, Novelty, due_after
 from kubewake.baseline.surprise import ask_all, nats_of
 from kubewake.baseline.template import NAMED
 from kubewake.baseline.traits import HOUR_BLOCK, LADEN, WHAT, WHO, Portrait, payload_of, portray
+from kubewake.baseline.verdict import Lesson, Verdict
 from kubewake.baseline.volume import SPAN_CHARACTERS
 from kubewake.finding import Notice, stable_id
 from kubewake.observation import Signal, Stub
@@ -74,7 +77,7 @@ class Baseline:
     def _glance(self, stub: Stub, identity: Identity, portrait: Portrait) -> tuple[Signal, ...]:
         """The quick way for what looks like something seen today."""
         if portrait.key not in identity.keys:
-            pending = self._probation.pending.get(portrait.key)
+            pending = self._held(portrait.key)
             if pending is None or not pending.is_settled(stub):
                 return self._observe(stub)
         found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
@@ -144,7 +147,7 @@ class Baseline:
             elif identity.kind == "human":
                 self._memory.note_hour(identity, portrait, day)
             return tuple(found)
-        pending = self._probation.pending.get(portrait.key)
+        pending = self._held(portrait.key)
         if pending is not None:
             pending.last_day = max(pending.last_day, day)
         elif self._is_warming_up(now):
@@ -172,8 +175,7 @@ class Baseline:
         if pending is None:
             novelty.settle(stub)
             self._flow(identity.kind, stub, novel=True)
-            if portrait.key not in self._probation.refused:
-                self._probation.put(novelty)
+            self._probation.put(novelty)
             if self._probation.next_due() == novelty.due_seconds:
                 self._set_wake()
         if quiet or not identity.keys:
@@ -193,6 +195,10 @@ class Baseline:
                 if signal is not None:
                     found.append(signal)
         return tuple(found)
+
+    def _held(self, key: int) -> Novelty | None:
+        """A behaviour that is on probation, or never to be learnt."""
+        return self._probation.pending.get(key) or self.archive.refused.get(key)
 
     def _meet_again(self, identity: Identity, portrait: Portrait, stub: Stub) -> None:
         """A known behaviour on a new day."""
@@ -230,7 +236,7 @@ class Baseline:
 
     def _release(self, novelty: Novelty, today: int) -> None:
         """Learn what has been harmless so far; keep back what an incident contains."""
-        if novelty.key in self._probation.refused:
+        if novelty.key in self.archive.refused:
             return
         if self._suspect(novelty.user, novelty.session, novelty.first_seconds):
             self._probation.withhold(novelty)
@@ -271,24 +277,50 @@ class Baseline:
         notices, self._running.notices = self._running.notices, []
         return notices
 
-    def teach(self, user: str, *, benign: bool, since: float = -math.inf, until: float = math.inf) -> int:
-        """A verdict on what an identity did first between two times: benign is learnt at once, malicious never.
+    def hear(self, verdict: Verdict) -> list[Lesson]:
+        """Take in a verdict: benign is learnt at once, malicious never. What was done to each identity."""
+        since, until = microseconds(verdict.since) / 1e6, microseconds(verdict.until) / 1e6
+        return [self.teach(user, benign=verdict.benign, since=since, until=until) for user in verdict.users]
 
-        Returns how many behaviours it touched.
+    def teach(self, user: str, *, benign: bool, since: float = -math.inf, until: float = math.inf) -> Lesson:
+        """A verdict on what was new of an identity between two times: benign is learnt at once, malicious never.
+
+        The last verdict counts, but what is learnt stays learnt.
         """
-        probation = self._probation
-        held = [*probation.pending.values(), *probation.withheld.values()]
-        chosen = [item for item in held if item.user == user and since <= item.first_seconds <= until]
+        memory, probation = self._memory, self._probation
+        chosen = self.novelties(user, since=since, until=until)
+        lacking = dict.fromkeys(trait for novelty in chosen for trait in memory.lacks(novelty))
         for novelty in chosen:
-            if not benign:
-                probation.refuse(novelty.key, user)
-                continue
-            if novelty.key in probation.pending:
-                probation.take(novelty.key)
-            probation.withheld.pop(novelty.key, None)
-            self._memory.accept(novelty, self._running.day)
+            probation.drop(novelty.key)
+            if benign:
+                memory.archive.refused.pop(novelty.key, None)
+                memory.accept(novelty, max(self._running.day, novelty.last_day))
+            else:
+                memory.refuse(novelty)
         self._set_wake()
-        return len(chosen)
+        identity = memory.identities.get(user)
+        if benign:
+            known = {} if identity is None else identity.keys
+            left = {trait for novelty in chosen for trait in memory.lacks(novelty)}
+            behaviours, traits = (
+                sum(item.key in known for item in chosen),
+                [item for item in lacking if item not in left],
+            )
+        else:
+            behaviours, traits = len(chosen), list(lacking)
+        return Lesson(user, identity is not None, behaviours, traits)
+
+    def novelties(self, user: str, *, since: float = -math.inf, until: float = math.inf) -> list[Novelty]:
+        """Behaviours of an identity that were new between two times (seconds) and are not learnt, refused ones too."""
+        refused = [item for item in self.archive.refused.values() if item.user == user]
+        held = {item.key: item for item in (*refused, *self._probation.of(user))}
+        return [item for item in held.values() if item.was_new(since, until)]
+
+    def present(self, novelty: Novelty, identity: Identity) -> None:
+        """Keep a behaviour that was seen elsewhere for a verdict; its identity is met where it was unknown."""
+        known = self._memory.meet(identity)
+        if novelty.key not in known.keys:
+            self._probation.withhold(msgspec.structs.replace(novelty))
 
     @property
     def archive(self) -> Archive:

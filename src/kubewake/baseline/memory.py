@@ -1,7 +1,7 @@
 """What is settled: learning behaviours with their traits, keeping scores, letting go of what is old or too much."""
 
 from kubewake.baseline import days
-from kubewake.baseline.archive import Archive
+from kubewake.baseline.archive import REFUSED_MAX, Archive
 from kubewake.baseline.calibration import Histogram
 from kubewake.baseline.identity import COMMON_GROUPS, CONTEXTS_MAX, Context, Identity
 from kubewake.baseline.population import Population
@@ -40,6 +40,17 @@ class Memory:
         self.identities[stub.user] = identity
         self.population.enrol(identity)
         return identity
+
+    def meet(self, stranger: Identity) -> Identity:
+        """The identity of that name as it is known here, else made known by name and kind only."""
+        known = self.identities.get(stranger.user)
+        if known is None:
+            if self.is_full:
+                self.forget_identity()
+            known = Identity(stranger.user, stranger.kind, stranger.first_seconds, stranger.teams)
+            self.identities[stranger.user] = known
+            self.population.enrol(known)
+        return known
 
     def forget_identity(self) -> None:
         """The identity first met longest ago goes; a known and busy one comes back within its next request."""
@@ -89,6 +100,23 @@ class Memory:
         self.learn(identity, novelty.key, (novelty.first_day, novelty.last_day), novelty, novelty.role)
         for statement, score in ((WHAT, novelty.what), (WHO, novelty.who)):
             self.histogram(stratum_of(identity.kind, novelty.action_class, statement)).add(today, max(0.0, score))
+
+    def refuse(self, novelty: Novelty) -> None:
+        """Never learn a behaviour, until a verdict calls it benign."""
+        refused = self.archive.refused
+        if novelty.key not in refused and len(refused) >= REFUSED_MAX:
+            del refused[next(iter(refused))]
+        refused[novelty.key] = novelty
+
+    def lacks(self, novelty: Novelty) -> list[str]:
+        """Which traits of a behaviour its identity has not shown yet, as facet and value."""
+        identity = self.identities.get(novelty.user)
+        contexts = {} if identity is None else identity.contexts
+        return [
+            f"{trait.facet} {trait.value}"
+            for trait in novelty.traits
+            if trait.context not in contexts or trait.value not in contexts[trait.context].values
+        ]
 
     def note_hour(self, identity: Identity, portrait: Portrait, today: int) -> None:
         """A known behaviour at another hour: hours are no part of a behaviour, but of what a person is like."""

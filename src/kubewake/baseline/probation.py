@@ -4,6 +4,7 @@ Without this one attack would teach the baseline to ignore its repetition.
 """
 
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from msgspec import Struct
 
@@ -41,6 +42,12 @@ class Novelty(Struct, array_like=True):
     settled: str = ""
     """The ten minutes and the credential in which it was last weighed: repeats in them say nothing new."""
 
+    def was_new(self, since: float, until: float) -> bool:
+        """Whether it showed while new between two times, in seconds; exact for the first time, else to ten minutes."""
+        if self.first_seconds > until:
+            return False
+        return self.first_seconds >= since or self.settled[:SPAN_CHARACTERS] >= span_of(since)
+
     def settle(self, stub: Stub) -> None:
         """Note that it was weighed."""
         self.settled = f"{stub.time[:SPAN_CHARACTERS]} {stub.credential}"
@@ -48,6 +55,11 @@ class Novelty(Struct, array_like=True):
     def is_settled(self, stub: Stub) -> bool:
         """Whether it was weighed just now, for the same credential."""
         return self.settled == f"{stub.time[:SPAN_CHARACTERS]} {stub.credential}"
+
+
+def span_of(seconds: float) -> str:
+    """The ten minutes that a time falls into, as they begin an event's time."""
+    return datetime.fromtimestamp(max(0.0, seconds), UTC).isoformat()[:SPAN_CHARACTERS]
 
 
 def due_after(first: float, begun: float) -> float:
@@ -61,8 +73,6 @@ class Probation(Struct):
     pending: dict[int, Novelty] = {}
     withheld: dict[int, Novelty] = {}
     by_user: dict[str, int] = {}
-    refused: dict[int, str] = {}
-    """Behaviours that a verdict called malicious: never learnt."""
     evicted: int = 0
 
     def put(self, novelty: Novelty) -> bool:
@@ -107,12 +117,15 @@ class Probation(Struct):
             self.evicted += 1
         self.withheld[novelty.key] = novelty
 
-    def refuse(self, key: int, user: str) -> None:
-        """Never learn this one."""
+    def drop(self, key: int) -> None:
+        """Hold one no more, on probation or kept back."""
         if key in self.pending:
             self.take(key)
         self.withheld.pop(key, None)
-        if len(self.refused) >= WITHHELD_MAX:
-            del self.refused[next(iter(self.refused))]
-            self.evicted += 1
-        self.refused[key] = user
+
+    def of(self, user: str) -> list[Novelty]:
+        """Those of an identity, on probation or kept back, each once, in the order of their first sight."""
+        held = {**self.withheld, **self.pending}
+        return sorted(
+            (item for item in held.values() if item.user == user), key=lambda item: (item.first_seconds, item.key)
+        )

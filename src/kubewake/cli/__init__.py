@@ -24,7 +24,10 @@ COMMANDS = (
         "connect", "kubewake.cli.connect:connect", "Write what an API server needs to send its events here", "Detect"
     ),
     Command(
-        "incidents", "kubewake.cli.incidents:app", "List incidents, tell one in full, draw its graph", "Investigate"
+        "incidents",
+        "kubewake.cli.incidents:app",
+        "List incidents, tell one in full, judge it, draw its graph",
+        "Investigate",
     ),
     Command(
         "rbac", "kubewake.cli.rbac:app", "Who can do what, how far an identity reaches, what is unused", "Investigate"

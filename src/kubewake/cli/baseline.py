@@ -1,6 +1,9 @@
 """`kubewake baseline`: what is usual for whom, learnt from logs, carried from one place to another."""
 
+import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -10,6 +13,7 @@ from kubewake.errors import InputError, SettingsError, StoreError
 
 if TYPE_CHECKING:
     from kubewake.baseline import Archive
+    from kubewake.store.state import Snapshot, State
 
 app = App(name="baseline", help="What is usual for whom: show it, learn it from logs, carry it over.")
 
@@ -98,23 +102,23 @@ def import_(file: Path, /, *, state_dir: StateDir = None) -> None:
     """
     import time
 
-    from kubewake.engine.fold import with_archives
+    from kubewake.engine.saved import saved_archives, unknown_cluster, with_archives
     from kubewake.pipeline.detection import load_archives
-    from kubewake.store.folder import Folder
-    from kubewake.store.state import State
 
     archives = load_archives(file)
-    with Folder(folder_of(state_dir)) as folder:
-        state = State(folder.state)
-        try:
-            saved = state.snapshot("engine")
-            if saved is None:
-                raise StoreError(
-                    f"{folder_of(state_dir)}: serve has saved nothing yet; start it with --baseline {file} instead"
-                )
-            state.save("engine", with_archives(saved.body, archives), saved.cursors, time.time())
-        finally:
-            state.close()
+    path = folder_of(state_dir)
+    with stopped_state(path) as (state, saved):
+        held_before = saved_archives(saved.body)
+        unknown = [name for name in archives if name not in held_before]
+        if len(unknown) == len(archives):
+            raise InputError(f"{path}: {unknown_cluster(', '.join(unknown), held_before)}; {file} adds nothing")
+        body = with_archives(saved.body, archives)
+        state.save("engine", body, saved.cursors, time.time())
+    for cluster, archive in saved_archives(body).items():
+        if cluster in archives:
+            sys.stderr.write(f"{path}: {summary(cluster, archive)}\n")
+    for cluster in unknown:
+        sys.stderr.write(f"{path}: cluster {cluster or '(no name)'} left out, serve has seen nothing of it\n")
 
 
 @app.command
@@ -135,18 +139,50 @@ def held(file: Path | None, state_dir: Path | None) -> "dict[str, Archive]":
         from kubewake.pipeline.detection import load_archives
 
         return load_archives(file)
-    from kubewake.engine.fold import saved_archives
-    from kubewake.store.state import State
+    from kubewake.engine.saved import saved_archives
 
     path = folder_of(state_dir)
-    if not (path / "state.db").exists():
-        raise SettingsError(f"{path}: serve has kept no state there; give --baseline FILE or --state-dir")
-    state = State(path / "state.db")
-    try:
+    with read_state(path) as state:
         saved = state.snapshot("engine")
+    if saved is None:
+        raise StoreError(f"{path}: serve has saved nothing yet; let it run, or give --baseline FILE")
+    return saved_archives(saved.body)
+
+
+@contextmanager
+def read_state(folder: Path) -> "Iterator[State]":
+    """The state in serve's folder, to read from, whether serve runs or not."""
+    from kubewake.store.state import State
+
+    require_state(folder)
+    state = State(folder / "state.db")
+    try:
+        yield state
     finally:
         state.close()
-    return {} if saved is None else saved_archives(saved.body)
+
+
+def require_state(folder: Path) -> None:
+    """Raises SettingsError where serve has kept no state."""
+    if not (folder / "state.db").exists():
+        raise SettingsError(
+            f"{folder}: serve has kept no state there; give the --state-dir that serve was started with"
+        )
+
+
+@contextmanager
+def stopped_state(folder: Path) -> "Iterator[tuple[State, Snapshot]]":
+    """The state in the folder of a serve that does not run, to change, and what it saved; raises StoreError."""
+    from kubewake.store.folder import Folder
+
+    require_state(folder)
+    with Folder(folder), read_state(folder) as state:
+        saved = state.snapshot("engine")
+        if saved is None:
+            raise StoreError(
+                f"{folder}: serve has saved nothing yet; let it run first, or start it with --baseline FILE"
+            )
+        yield state, saved
 
 
 def folder_of(state_dir: Path | None) -> Path:
@@ -173,7 +209,12 @@ def write(path: Path, archives: "dict[str, Archive]") -> None:
     from kubewake.baseline import encode
 
     try:
-        path.write_bytes(encode(archives))
+        if path.exists() and not path.is_file():
+            path.write_bytes(encode(archives))
+        else:
+            half = path.with_name(f".{path.name}.{os.getpid()}")
+            half.write_bytes(encode(archives))
+            half.replace(path)
     except OSError as error:
         raise SettingsError(f"--out {path}: cannot be written ({error.strerror}); choose another path") from error
     for cluster, archive in archives.items():

@@ -1,17 +1,23 @@
 """`kubewake incidents`: list incidents and tell one in full, from a saved result or straight from a log."""
 
+import difflib
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
+from kubewake.cli.verdict import verdict
 from kubewake.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
     from kubewake.finding import Incident, ResultDocument
 
-app = App(name="incidents", help="List incidents and tell one in full, from a saved result (-o json) or from a log.")
+app = App(
+    name="incidents", help="List incidents, tell one in full and judge it, from a saved result (-o json) or a log."
+)
+app.command(verdict)
 
 Paths = Annotated[
     list[str],
@@ -81,7 +87,7 @@ def show(
     from kubewake.reports.table import console_for, print_story
 
     document = open_document(paths, cluster, rbac)
-    found = choose(document, incident)
+    found = choose(document.incidents, incident)
     members = set(found.findings)
     findings = [finding for finding in document.findings if finding.id in members]
     if graph is not None:
@@ -104,8 +110,8 @@ def show(
     return 0
 
 
-def open_document(paths: list[str], cluster: str, rbac: Path | None) -> "ResultDocument":
-    """The saved result, or what a scan of the logs finds."""
+def open_document(paths: list[str], cluster: str, rbac: Path | None, baseline: Path | None = None) -> "ResultDocument":
+    """The saved result, or what a scan of the logs finds, starting from a baseline file if one is given."""
     from kubewake.reports.saved import is_result, load_result
 
     saved = [path for path in paths if path != "-" and is_result(Path(path))]
@@ -122,7 +128,7 @@ def open_document(paths: list[str], cluster: str, rbac: Path | None) -> "ResultD
     source = FileSource(paths, cluster=cluster)
     document = run_scan(
         source.chunks(),
-        Knowledge(),
+        Knowledge(baseline=baseline),
         rbac=None if rbac is None else load_dump(rbac),
         workers=default_workers(source.size_bytes()),
     )
@@ -131,11 +137,11 @@ def open_document(paths: list[str], cluster: str, rbac: Path | None) -> "ResultD
     return document
 
 
-def choose(document: "ResultDocument", wanted: str) -> "Incident":
+def choose(found: "Iterable[Incident]", wanted: str) -> "Incident":
     """The incident of that id, beginning of an id, or number in the list; SettingsError says which there are."""
     from kubewake.reports.table import ranked
 
-    incidents = ranked(document.incidents)
+    incidents = ranked(found)
     if wanted.isdecimal() and 0 < int(wanted) <= len(incidents):
         return incidents[int(wanted) - 1]
     near = [item for item in incidents if item.id == wanted] or [
@@ -145,6 +151,9 @@ def choose(document: "ResultDocument", wanted: str) -> "Incident":
         return near[0]
     if near:
         raise SettingsError(f"{wanted} fits {', '.join(item.id for item in near[:5])}; give more of the id")
+    close = difflib.get_close_matches(wanted, [item.id for item in incidents], n=1)
+    if close:
+        raise SettingsError(f"there is no incident '{wanted}' (did you mean '{close[0]}'?)")
     known = f"there are {len(incidents):,}: 1 to {len(incidents):,}, or an id" if incidents else "nothing was found"
     raise SettingsError(f"there is no incident '{wanted}'; {known} of `kubewake incidents list`")
 

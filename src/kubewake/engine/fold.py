@@ -8,10 +8,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 import msgspec
-from msgspec import Struct
 
 from kubewake.baseline import Archive, Baseline
-from kubewake.baseline.archive import pack, unpack
 from kubewake.baseline.catalog import rows_of
 from kubewake.detectors import Detection, Detector, DetectorSet, cluster_detectors, fleet_detectors
 from kubewake.detectors.failure import Failure, Failures, together
@@ -19,9 +17,9 @@ from kubewake.engine.access import Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import failure_notice, notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
+from kubewake.engine.saved import SNAPSHOT_VERSION, Saved, decode_saved
 from kubewake.engine.settled import Settled, is_upkeep
 from kubewake.engine.versions import Versions
-from kubewake.errors import StoreError
 from kubewake.finding import (
     SEVERITIES,
     Finding,
@@ -40,46 +38,8 @@ from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
 
 MAX_MALFORMED_KEPT = 100
-SNAPSHOT_VERSION = 1
 END_OF_TIME = "9999-99"
 """After every timestamp, readable or not."""
-
-
-class _Saved(Struct):
-    version: int
-    order: bytes
-    findings: bytes
-    clusters: dict[str, dict[str, bytes]]
-    input: InputSummary
-    fleet: bytes
-
-
-def saved_archives(data: bytes) -> dict[str, Archive]:
-    """What is usual, by cluster, in a snapshot of a `Fold`; raises StoreError."""
-    return {name: unpack(parts["baseline"])[0] for name, parts in _saved(data).clusters.items() if "baseline" in parts}
-
-
-def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
-    """A snapshot of a `Fold` that also knows what the archives know of its clusters; raises StoreError."""
-    saved = _saved(data)
-    for name, parts in saved.clusters.items():
-        if name in archives and "baseline" in parts:
-            held, running = unpack(parts["baseline"])
-            parts["baseline"] = pack(held.merge(archives[name]), running)
-    return msgspec.msgpack.encode(saved)
-
-
-def _saved(data: bytes) -> _Saved:
-    try:
-        saved = msgspec.msgpack.decode(data, type=_Saved)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"saved engine state cannot be read ({error}); delete the state to start afresh") from error
-    if saved.version != SNAPSHOT_VERSION:
-        raise StoreError(
-            f"saved engine state has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
-            "delete the state to start afresh",
-        )
-    return saved
 
 
 class ClusterFold:
@@ -306,6 +266,11 @@ class Fold:
             archives[name] = cluster.baseline.archive
         return archives
 
+    def baseline(self, cluster: str) -> Baseline | None:
+        """What is usual in a cluster and what is new there; None where none of its events were seen."""
+        held = self._clusters.get(cluster)
+        return None if held is None else held.baseline
+
     def _cluster(self, name: str) -> ClusterFold:
         cluster = self._clusters.get(name)
         if cluster is None:
@@ -391,7 +356,7 @@ class Fold:
     def snapshot(self) -> bytes:
         """All state, to go on from after a restart."""
         return msgspec.msgpack.encode(
-            _Saved(
+            Saved(
                 version=SNAPSHOT_VERSION,
                 order=self._order.snapshot(),
                 findings=self._book.snapshot(),
@@ -403,7 +368,7 @@ class Fold:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
-        saved = _saved(data)
+        saved = decode_saved(data)
         self._order.restore(saved.order)
         self._book.restore(saved.findings)
         self._clusters = {}

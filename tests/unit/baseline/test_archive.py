@@ -26,6 +26,7 @@ def archive_of(events: list[tuple[str, int, str, str, str]]) -> Archive:
     house, baseline = House(), Baseline()
     for who, day, verb, resource, namespace in sorted(events, key=lambda event: event[1]):
         baseline.observe(house.person(who, at(day), verb=verb, resource=resource, namespace=namespace))
+    baseline.teach("anna", benign=False)
     baseline.settle()
     return baseline.archive
 

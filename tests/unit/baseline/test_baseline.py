@@ -2,10 +2,10 @@
 
 import math
 
-from kubewake.baseline import Baseline
+from kubewake.baseline import Baseline, Lesson, decode, encode
 from kubewake.baseline.explanation import recompute
 from kubewake.baseline.traits import WHAT, WHO
-from tests.unit.baseline.house import House, at, learnt, said, total
+from tests.unit.baseline.house import START, House, at, learnt, said, total
 
 
 def test_a_known_routine_says_nothing_and_a_first_minute_neither() -> None:
@@ -82,10 +82,62 @@ def test_verdicts_teach_benign_at_once_and_malicious_never() -> None:
     other_house, refusing = learnt()
     said(refusing, other_house.theft(10))
 
-    assert baseline.teach("carla", benign=True) == 4
+    learnt_now = baseline.teach("carla", benign=True)
+    assert learnt_now.behaviours == 4
+    assert {"program curl", "origin 203.0.113.0/24", "action create pods/exec"} <= set(learnt_now.traits)
     assert not said(baseline, house.theft(10.01))
-    assert refusing.teach("carla", benign=False) == 4
+    assert refusing.teach("carla", benign=False).behaviours == 4
     assert total(said(refusing, other_house.theft(13))) > 3.0
+
+
+def test_a_verdict_judges_what_was_new_in_its_time_alone() -> None:
+    house, baseline = learnt()
+    said(baseline, house.theft(10))
+    begun = START.timestamp() + 10 * 86_400 + 14 * 3600 + 40
+
+    assert baseline.teach("dirk", benign=True).behaviours == 0
+    assert baseline.teach("nobody", benign=True) == Lesson("nobody", known=False)
+    assert baseline.teach("carla", benign=True, until=begun - 1).behaviours == 0
+    assert baseline.teach("carla", benign=True, since=begun + 3600).behaviours == 0
+    assert baseline.teach("carla", benign=True, since=begun, until=begun + 5).behaviours == 2
+    assert baseline.teach("carla", benign=True, since=begun, until=begun + 60).behaviours == 2
+    assert baseline.teach("carla", benign=True) == Lesson("carla", known=True)
+
+
+def test_a_verdict_on_the_next_days_repetition_still_finds_it() -> None:
+    house = House()
+    baseline = Baseline(lambda user, session, since: session[1] == "203.0.113.9")
+    for item in house.history(10):
+        baseline.observe(item)
+    said(baseline, house.theft(10))
+    said(baseline, house.theft(10.9))
+    begun = START.timestamp() + 10.9 * 86_400 + 14 * 3600
+
+    assert baseline.teach("carla", benign=True, since=begun + 40, until=begun + 60).behaviours == 4
+
+
+def test_the_last_verdict_counts() -> None:
+    house, baseline = learnt()
+    said(baseline, house.theft(10))
+
+    assert baseline.teach("carla", benign=False).behaviours == 4
+    said(baseline, house.history(3, first=11))
+    assert not {"curl"} & set(baseline.archive.identities["carla"].contexts["client"].values)
+    assert baseline.teach("carla", benign=True).behaviours == 4
+    assert not said(baseline, house.theft(14))
+
+
+def test_what_is_refused_is_not_learnt_in_another_place_that_knows_the_file() -> None:
+    house, baseline = learnt()
+    said(baseline, house.theft(10))
+    baseline.teach("carla", benign=False)
+    baseline.settle()
+    warm = Baseline()
+    warm.start_from(decode(encode({"c": baseline.archive}), "file")["c"])
+
+    for day in range(11, 14):
+        assert total(said(warm, house.theft(day))) > 3.0
+        said(warm, house.day(day + 1))
 
 
 def test_numbers_in_a_detail_give_the_contribution_again() -> None:
