@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kubewake.pipeline.serve import Service
 
 _SHOWN_INCIDENTS = 8
+_TITLE_COLUMNS = 90
 _SETTLE_SECONDS = 30.0
 
 
@@ -149,13 +150,22 @@ def _stories(incidents: "list[Incident]") -> list[str]:
         return []
     shown = sorted(incidents, key=lambda incident: -incident.score)[:_SHOWN_INCIDENTS]
     return [
-        f"{len(incidents)} incidents join them into the stories of attacks. The strongest:",
+        f"They tell of {_many(len(incidents), 'incident')}, each the story of one attack. The strongest:",
         *(
-            f"  {incident.severity:8} {incident.first_time[11:19]}  {plain(incident.title)[:90]}"
-            f" ({len(incident.audit_ids)} requests)"
+            f"  {incident.severity:8} {incident.first_time[11:19]}  {shortened(plain(incident.title))}"
+            f" ({_many(len(incident.audit_ids), 'request')})"
             for incident in shown
         ),
     ]
+
+
+def shortened(text: str, width: int = _TITLE_COLUMNS) -> str:
+    """The text, or as many of its words as fit, and an ellipsis."""
+    return text if len(text) <= width else text[:width].rsplit(" ", 1)[0].rstrip(" :,(") + "…"
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 def _say(*text: str) -> None:

@@ -100,6 +100,11 @@ def reach(
         return
     for line in found.lines() or [f"{identity}: nothing dangerous is granted, as far as is known."]:
         sys.stdout.write(line + "\n")
+    if not found.lines() and not is_known(state, usage, identity):
+        sys.stderr.write(
+            f"kubewake: no binding names {identity} and no request of theirs was read; is the name written as in the "
+            "audit log? Rights that come from groups count only with --group.\n"
+        )
 
 
 @app.command
@@ -165,6 +170,13 @@ def gather(dump: Path | None, live: bool, context: str | None, logs: Sequence[st
     return state, usage
 
 
+def is_known(state: Any, usage: Any, identity: str) -> bool:
+    """Whether a binding names the identity itself, or a request of theirs was read."""
+    if identity in usage.identities:
+        return True
+    return any(subject.identity == identity for binding in state.bindings for subject in binding.subjects)
+
+
 def rule_text(rule: Any) -> str:
     """A policy rule on one line."""
     what = ", ".join(rule.resources or rule.non_resource_urls)
@@ -174,16 +186,15 @@ def rule_text(rule: Any) -> str:
 
 
 def show(columns: tuple[str, ...], rows: Sequence[tuple[str, ...]], output: str) -> None:
-    """Rows as a table or as JSON objects."""
+    """Rows as a table, tab-separated in a pipe, or as JSON objects."""
     if output == "json":
         import msgspec
 
         sys.stdout.write(msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows]).decode() + "\n")
         return
-    from rich.console import Console
-    from rich.table import Table
+    from kubewake.cli.tables import print_table
 
-    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-    for row in rows:
-        table.add_row(*row)
-    Console(highlight=False, markup=False).print(table if rows else "nothing")
+    if rows:
+        print_table(columns, rows)
+    else:
+        sys.stderr.write("nothing\n")

@@ -136,7 +136,7 @@ def lint(
     else:
         for problem in problems:
             say(f"{problem} ({problem.severity})")
-        sys.stderr.write(f"{len(problems)} problems\n")
+        sys.stderr.write(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}\n")
     bad = any(strict or problem.severity == "error" for problem in problems)
     return int(ExitCode.RULE if bad else ExitCode.CLEAN)
 

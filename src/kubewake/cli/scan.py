@@ -159,7 +159,20 @@ def scan(
     stream.flush()
     if out is not None:
         stream.close()
-    return exit_code(document, fail_on, strict=strict)
+    code = exit_code(document, fail_on, strict=strict)
+    if code in {ExitCode.NO_INPUT, ExitCode.UNREADABLE_INPUT}:
+        sys.stderr.write(f"kubewake: {unreadable(document, paths)}\n")
+    return code
+
+
+def unreadable(document: ResultDocument, paths: list[str]) -> str:
+    """What could not be read, for the person who sees only standard error; one line."""
+    first = document.input.malformed[0]
+    where = f"{first.file}:{first.line}" if first.line else first.file
+    many = f"; in all {document.input.malformed_total:,} such pieces" if document.input.malformed_total > 1 else ""
+    if document.input.events:
+        return f"--strict: {where} could not be read: {first.reason}{many}"
+    return f"{', '.join(paths)}: no audit events in there ({where}: {first.reason}{many})"
 
 
 class Selection:

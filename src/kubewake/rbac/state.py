@@ -193,7 +193,9 @@ def load_dump(path: Path) -> RbacState:
         documents = (
             [msgspec.json.decode(text)] if text.lstrip().startswith("{") else list(yaml.load_all(text, _loader()))
         )
-    except (OSError, UnicodeDecodeError, yaml.YAMLError, msgspec.DecodeError) as error:
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}; check --rbac") from error
+    except (UnicodeDecodeError, yaml.YAMLError, msgspec.DecodeError) as error:
         raise InputError(
             f"{path}: cannot be read as YAML or JSON ({error}); give a `kubectl get … -o yaml` dump"
         ) from error

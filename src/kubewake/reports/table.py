@@ -99,11 +99,11 @@ def print_incident(console: Console, incident: Incident, findings: list[Finding]
         console.print(Text("  What to do, in this order:"))
         print_commands(console, incident.remediation[:MAX_COMMANDS])
         if len(incident.remediation) > MAX_COMMANDS:
-            left = len(incident.remediation) - MAX_COMMANDS
-            _dim(console, f"… and {left:,} more steps: kubewake incidents show")
+            left = _many(len(incident.remediation) - MAX_COMMANDS, "more step")
+            _dim(console, f"… and {left}: kubewake incidents show {incident.id} FILE")
     seen = titles(findings)
     if seen:
-        more = f"; and {len(seen) - MAX_TITLES:,} more kinds" if len(seen) > MAX_TITLES else ""
+        more = f"; and {_many(len(seen) - MAX_TITLES, 'more kind')}" if len(seen) > MAX_TITLES else ""
         _dim(console, f"{_many(len(findings), 'finding')} in it: " + "; ".join(map(one_line, seen[:MAX_TITLES])) + more)
     console.print()
 
@@ -264,7 +264,8 @@ def print_summary(
         told = 0
         for (file, reason), lines in list(alike.items())[:10]:
             told += len(lines)
-            _dim(console, f"{file}:{lines[0]}: {reason}" + (f" ({len(lines):,} like this)" if len(lines) > 1 else ""))
+            where = f"{file}:{lines[0]}" if lines[0] else file
+            _dim(console, f"{where}: {reason}" + (f" ({len(lines):,} like this)" if len(lines) > 1 else ""))
         if source.malformed_total > told:
             console.print(f"  … {source.malformed_total - told:,} more; -o jsonl lists them all.")
     if total:

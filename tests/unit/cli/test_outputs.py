@@ -27,3 +27,21 @@ def test_an_unknown_output_is_answered_with_the_known_ones(log, capsys):
     assert answer(["scan", "-q", "-o", "xml", str(log)]) == ExitCode.USAGE
     words = capsys.readouterr().err
     assert all(name in words for name in names())
+
+
+@pytest.mark.parametrize("name", sorted(names()))
+def test_input_without_events_is_said_on_standard_error_too(tmp_path, capsys, name):
+    file = tmp_path / "audit.log"
+    file.write_text('{"a": 1}\n', encoding="utf-8")
+    assert answer(["scan", "-q", "-o", name, str(file)]) == ExitCode.NO_INPUT
+    said = capsys.readouterr().err
+    assert "no audit events" in said
+    assert f"{file}:1" in said
+
+
+def test_strict_names_what_could_not_be_read(log, tmp_path, capsys):
+    (tmp_path / "audit.log").write_bytes(log.read_bytes() + b"{broken\n{again\n")
+    assert answer(["scan", "-q", "--strict", "-o", "json", str(tmp_path)]) == ExitCode.UNREADABLE_INPUT
+    said = capsys.readouterr().err
+    assert said.startswith("kubewake: --strict: ")
+    assert "2 such pieces" in said

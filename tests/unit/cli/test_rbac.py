@@ -1,0 +1,53 @@
+"""`kubewake rbac` on a dump."""
+
+import json
+
+import pytest
+
+from kubewake.__main__ import answer
+from kubewake.errors import ExitCode
+
+ROLE = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRole",
+    "metadata": {"name": "lister"},
+    "rules": [{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list"]}],
+}
+BINDING = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "ClusterRoleBinding",
+    "metadata": {"name": "lister"},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "lister"},
+    "subjects": [{"kind": "ServiceAccount", "namespace": "shop", "name": "web"}],
+}
+
+
+@pytest.fixture
+def dump(tmp_path):
+    file = tmp_path / "rbac.json"
+    file.write_text(json.dumps({"kind": "List", "items": [ROLE, BINDING]}), encoding="utf-8")
+    return str(file)
+
+
+def test_who_can_is_tab_separated_in_a_pipe(dump, capsys):
+    answer(["rbac", "who-can", "list", "configmaps", "--rbac", dump])
+    rows = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+    assert ["ServiceAccount", "system:serviceaccount:shop:web"] in [row[:2] for row in rows]
+    assert all(len(row) == 3 for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("identity", "warned"), [("system:serviceaccount:shop:web", False), ("system:serviceaccount:shop:wbe", True)]
+)
+def test_reach_says_when_an_identity_was_never_met(dump, capsys, identity, warned):
+    assert answer(["rbac", "reach", identity, "--rbac", dump]) == ExitCode.CLEAN
+    shown = capsys.readouterr()
+    assert "nothing dangerous" in shown.out
+    assert ("no binding names" in shown.err) is warned
+
+
+def test_a_dump_that_is_not_there_is_said_plainly(tmp_path, capsys):
+    assert answer(["rbac", "reach", "alice", "--rbac", str(tmp_path / "none.yaml")]) == ExitCode.NO_INPUT
+    said = capsys.readouterr().err
+    assert "No such file or directory" in said
+    assert "Errno" not in said
