@@ -38,12 +38,12 @@ test: .venv/.dev ## run the tests
 check: .venv/.dev lint types imports docs-check test ## everything that CI runs
 
 format: .venv/.dev ## put the code in its standard form
-	$(BIN)/ruff format src tests bench
-	$(BIN)/ruff check --fix src tests bench
+	$(BIN)/ruff format src tests bench docs/*.py
+	$(BIN)/ruff check --fix src tests bench docs/*.py
 
 lint: .venv/.dev
-	$(BIN)/ruff format --check src tests bench
-	$(BIN)/ruff check src tests bench
+	$(BIN)/ruff format --check src tests bench docs/*.py
+	$(BIN)/ruff check src tests bench docs/*.py
 	$(BIN)/kubewake rules lint
 
 types: .venv/.dev

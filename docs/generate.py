@@ -33,6 +33,7 @@ def settings_page() -> str:
 def cli_page() -> str:
     """The overview and the help of every command, as on a terminal of 100 columns, whatever this one has."""
     from cyclopts import App
+
     from kubewake.cli import COMMANDS, overview
     from kubewake.cli.app import build
 

@@ -3,6 +3,7 @@
 Runs the command in a pseudo-terminal of 100 columns and keeps the first LINES lines, colours included.
 """
 
+import io
 import os
 import pty
 import sys
@@ -31,7 +32,7 @@ def record(command: list[str]) -> str:
 def main() -> None:
     out, title, lines, *command = sys.argv[1:]
     text = "\n".join(record(command).split("\n")[: int(lines)])
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     console.print(Text.from_ansi(text))
     Path(out).write_text(console.export_svg(title=title), encoding="utf-8")
 
