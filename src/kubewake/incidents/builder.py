@@ -187,7 +187,7 @@ class IncidentBuilder:
             campaign.touch(now, ref.last_time)
             campaign.anchor_seconds = now
             for _, key, _ in signal.detail.get("earlier", ()):
-                self._add_earlier(campaign, session, key, signal.text)
+                self._add_earlier(campaign, session, key, piece)
             for held, held_ref in self._aside.pop(session.number, ()):
                 if held.nats >= (SUSPICIOUS_NATS if session.specific else NEAR_NATS) and is_near(
                     campaign, session, held.seconds
@@ -225,16 +225,20 @@ class IncidentBuilder:
             campaign.add_event(ref, title=piece.text)
         return added
 
-    def _add_earlier(self, campaign: Campaign, session: Session, key: int, title: str) -> None:
-        """An earlier event of a correlation: in the story where a member sent it in its time, else beside it."""
+    def _add_earlier(self, campaign: Campaign, session: Session, key: int, piece: Piece) -> None:
+        """An earlier event of a correlation: in the story where a member sent it in its time, else beside it.
+
+        In a session of the house only a loud correlation draws its earlier events in: the owner's own belong to quiet ones.
+        """
         ref = self._lately.get(key >> 2)
         if ref is None:
             return
         member = campaign.members.get(ref.session)
-        if member is not None and member.confirmed and is_near(campaign, session, seconds_of(ref.time)):
-            campaign.add_event(ref, title=title)
+        draws = member is not None and member.confirmed and (member.whole or piece.nats >= LOUD_NATS)
+        if draws and is_near(campaign, session, seconds_of(ref.time)):
+            campaign.add_event(ref, title=piece.text)
         else:
-            campaign.add_context(ref, title, "")
+            campaign.add_context(ref, piece.text, "")
 
     def _incident(self, campaign: Campaign) -> Incident:
         built = self._built.get(campaign.id)
