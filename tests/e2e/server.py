@@ -88,6 +88,11 @@ class Server:
             assert time.monotonic() < deadline, f"waited in vain; it said: {self.said[-10:]}, told {len(self.lines())}"
             threading.Event().wait(0.05)
 
+    def wait_until_judged(self, number: int) -> None:
+        """Wait until so many events that were posted to this process are judged."""
+        judged = f'kubewake_events_total{{source="webhook",stage="judged"}} {number}.0'
+        self.wait_for(lambda: judged in self.client.get(f"{self.url}/metrics").text)
+
     def stop(self) -> int:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)

@@ -187,8 +187,7 @@ def send(server: Server, log: Path) -> None:
     """Post a log and wait until it is judged."""
     events = [json.loads(line) for line in log.read_text().splitlines()]
     assert server.post(events, cluster=CLUSTER).status_code == 200
-    judged = f'kubewake_events_total{{source="webhook",stage="judged"}} {len(events)}.0'
-    server.wait_for(lambda: judged in server.client.get(f"{server.url}/metrics").text)
+    server.wait_until_judged(len(events))
 
 
 def told(server: Server) -> list[str]:

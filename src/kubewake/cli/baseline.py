@@ -1,6 +1,7 @@
 """`kubewake baseline`: what is usual for whom, learnt from logs, carried from one place to another."""
 
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -205,17 +206,22 @@ def chosen(archives: "dict[str, Archive]", cluster: str) -> "Archive":
 
 
 def write(path: Path, archives: "dict[str, Archive]") -> None:
-    """Write a baseline file and say what is in it."""
+    """Write a baseline file, whole or not at all, and say what is in it."""
     from kubewake.baseline import encode
 
+    data = encode(archives)
+    target = path.resolve()
+    half = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        if path.exists() and not path.is_file():
-            path.write_bytes(encode(archives))
+        if target.exists() and not target.is_file():
+            target.write_bytes(data)
         else:
-            half = path.with_name(f".{path.name}.{os.getpid()}")
-            half.write_bytes(encode(archives))
-            half.replace(path)
+            half.write_bytes(data)
+            if target.exists():
+                shutil.copymode(target, half)
+            half.replace(target)
     except OSError as error:
+        half.unlink(missing_ok=True)
         raise SettingsError(f"--out {path}: cannot be written ({error.strerror}); choose another path") from error
     for cluster, archive in archives.items():
         sys.stderr.write(f"{path}: {summary(cluster, archive)}\n")
