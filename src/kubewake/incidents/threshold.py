@@ -17,9 +17,9 @@ ESTABLISHED_IDLE_SECONDS = 120.0
 """In a session that the rightful owner uses too, two minutes without evidence, or longer than any pause so far, end
 the story."""
 WINDOW_SECONDS = 120.0
-BLIND_WINDOW_SECONDS = 60.0
+BLIND_WINDOW_SECONDS = 30.0
 """Evidence in such a session adds up over this long only; a person's day holds a little of everything."""
-BLIND_IDLE_SECONDS = 30.0
+BLIND_IDLE_SECONDS = 20.0
 """Where neither address nor client is known, only the pace of the evidence tells stories apart: a pause longer than
 any so far, and at least this long, ends the story."""
 LOUD_NATS = 3.0
@@ -38,7 +38,7 @@ STRONG_TACTICS = 2
 """… or around strong evidence for this many tactics."""
 PACE_FACTOR = 1.0
 NEARBY_SECONDS = 60.0
-BLIND_NEARBY_SECONDS = 30.0
+BLIND_NEARBY_SECONDS = 20.0
 """How near a new kind of action must be to the evidence to belong to it, in a session that is not the intruder's alone."""
 FORWARD_FROM_HUBS = frozenset({"L1", "L4"})
 HABIT_FACTOR = 0.2
