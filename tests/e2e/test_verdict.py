@@ -8,7 +8,9 @@ from typing import NamedTuple
 import pytest
 
 from kubewake.__main__ import answer
+from kubewake.baseline import encode
 from kubewake.errors import ExitCode
+from kubewake.pipeline.detection import load_archives
 from kubewake.store.folder import Folder
 from kubewake.store.state import State
 from tests.e2e.server import Server
@@ -142,6 +144,10 @@ def test_serve_learns_from_a_verdict_and_goes_on_quieter(place, capsys):
         assert server.stop() == 0
         asleep = shutil.copytree(state, place.folder / "asleep" / "state").parent
 
+        assert answer(["incidents", "list", "--state-dir", state]) == ExitCode.CLEAN
+        assert capsys.readouterr().out.startswith(f"{incident}\t")
+        assert answer(["incidents", "show", "1", "--state-dir", state]) == ExitCode.CLEAN
+        assert "Timeline" in capsys.readouterr().out
         assert answer(judge) == ExitCode.CLEAN
         text = capsys.readouterr().out
         assert f"{incident} is benign" in text
@@ -227,6 +233,39 @@ def test_what_cannot_be_done_is_said_and_nothing_changed(place, capsys, monkeypa
     text = capsys.readouterr().err
     assert words in text
     assert contents(place.folder) == before
+
+
+def test_a_result_without_a_cluster_can_be_given_one(place, capsys):
+    flags = ["--baseline", str(place.baseline), "-o", "json", "--fail-on", "never"]
+    known = load_archives(place.baseline)
+    (place.folder / "nameless.kwb").write_bytes(encode({"": known[CLUSTER]}))
+    flags[1] = str(place.folder / "nameless.kwb")
+    assert not answer(["scan", str(place.odd), *flags])
+    place.result.write_text(capsys.readouterr().out)
+
+    judge = ["incidents", "verdict", "1", str(place.result), "--benign", "--baseline", str(place.baseline)]
+    assert answer(judge) == ExitCode.NO_INPUT
+    assert "nothing is known of cluster (no name); known are: prod" in capsys.readouterr().err
+    assert answer([*judge, "--cluster", CLUSTER]) == ExitCode.CLEAN
+    assert "carla: 6 behaviours learnt" in capsys.readouterr().out
+
+
+def test_a_log_that_was_moved_can_be_named(place, capsys):
+    moved = place.odd.rename(place.folder / "moved.log")
+    judge = ["incidents", "verdict", "1", str(place.result), "--benign", "--baseline", str(place.baseline)]
+    assert answer(judge) == ExitCode.NO_INPUT
+    assert f"{place.odd}: the log of this result is not there any more; say with --log" in capsys.readouterr().err
+    assert answer([*judge, "--log", str(moved.parent / "moved*.log")]) == ExitCode.CLEAN
+    assert "carla: 6 behaviours learnt" in capsys.readouterr().out
+
+
+def test_without_a_result_and_a_state_it_says_what_to_give(place, capsys):
+    for words in (["list"], ["show", "1"], ["verdict", "1", "--benign"]):
+        assert answer(["incidents", *words, "--state-dir", str(place.folder / "none")]) == ExitCode.USAGE
+        said = capsys.readouterr().err
+        assert "serve has kept no state there" in said
+        assert "a saved result or a log" in said
+    assert not (place.folder / "none").exists()
 
 
 def test_an_unknown_id_gets_the_nearest(place, capsys):

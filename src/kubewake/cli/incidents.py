@@ -1,4 +1,4 @@
-"""`kubewake incidents`: list incidents and tell one in full, from a saved result or straight from a log."""
+"""`kubewake incidents`: list incidents and tell one in full, from a saved result, a log, or what serve has told."""
 
 import difflib
 import sys
@@ -15,27 +15,30 @@ if TYPE_CHECKING:
     from kubewake.finding import Incident, ResultDocument
 
 app = App(
-    name="incidents", help="List incidents, tell one in full and judge it, from a saved result (-o json) or a log."
+    name="incidents",
+    help="List incidents, tell one in full and judge it, from a saved result (-o json), a log, or serve.",
 )
 app.command(verdict)
 
 Paths = Annotated[
-    list[str],
-    Parameter(help="A result saved with -o json, or audit logs, which are scanned; - is standard input.",
-              negative=(), allow_leading_hyphen=True),
+    list[str] | None,
+    Parameter(help="A result saved with -o json, or audit logs, which are scanned; - is standard input. "
+              "Default: what serve has told.", negative=(), allow_leading_hyphen=True),
 ]  # fmt: skip
+StateDir = Annotated[Path | None, Parameter(name="--state-dir", help="State folder of serve; default: the setting.")]
 Cluster = Annotated[str, Parameter(name="--cluster", help="Name of the cluster, for a log that names none.")]
 Rbac = Annotated[Path | None, Parameter(name="--rbac", help="A dump of roles and bindings, for the blast radius.")]
 
 
 @app.command(name="list")
 def list_incidents(
-    paths: Paths,
+    paths: Paths = None,
     /,
     *,
     output: Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])] = "table",
     cluster: Cluster = "",
     rbac: Rbac = None,
+    state_dir: StateDir = None,
 ) -> int:
     """Every incident on a line, the most urgent first.
 
@@ -48,7 +51,7 @@ def list_incidents(
 
     from kubewake.reports.table import ranked
 
-    document = open_document(paths, cluster, rbac)
+    document = open_document(paths or [], cluster, rbac, state_dir=state_dir)
     incidents = ranked(document.incidents)
     if output == "json":
         for incident in incidents:
@@ -61,13 +64,14 @@ def list_incidents(
 @app.command
 def show(
     incident: str,
-    paths: Paths,
+    paths: Paths = None,
     /,
     *,
     graph: Literal["dot", "json", "svg"] | None = None,
     output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
     cluster: Cluster = "",
     rbac: Rbac = None,
+    state_dir: StateDir = None,
 ) -> int:
     """One incident in full: what happened, step by step, how it was allowed, what to do, the evidence.
 
@@ -86,7 +90,7 @@ def show(
     from kubewake.reports import Style
     from kubewake.reports.table import console_for, print_story
 
-    document = open_document(paths, cluster, rbac)
+    document = open_document(paths or [], cluster, rbac, state_dir=state_dir)
     found = choose(document.incidents, incident)
     members = set(found.findings)
     findings = [finding for finding in document.findings if finding.id in members]
@@ -110,8 +114,17 @@ def show(
     return 0
 
 
-def open_document(paths: list[str], cluster: str, rbac: Path | None, baseline: Path | None = None) -> "ResultDocument":
-    """The saved result, or what a scan of the logs finds, starting from a baseline file if one is given."""
+def open_document(
+    paths: list[str],
+    cluster: str,
+    rbac: Path | None,
+    *,
+    baseline: Path | None = None,
+    state_dir: Path | None = None,
+) -> "ResultDocument":
+    """The saved result, or what a scan of the logs finds, from a baseline file on; without paths what serve has told."""
+    if not paths:
+        return told_by_serve(state_dir)
     from kubewake.reports.saved import is_result, load_result
 
     saved = [path for path in paths if path != "-" and is_result(Path(path))]
@@ -135,6 +148,23 @@ def open_document(paths: list[str], cluster: str, rbac: Path | None, baseline: P
     if not document.input.events:
         raise InputError(f"{', '.join(paths)}: neither a result saved with -o json nor audit events; check the path")
     return document
+
+
+def told_by_serve(state_dir: Path | None) -> "ResultDocument":
+    """The findings and incidents that serve has told of, and keeps."""
+    import msgspec
+
+    from kubewake.cli.baseline import folder_of, read_state
+    from kubewake.finding import Finding, Incident, ResultDocument
+
+    try:
+        with read_state(folder_of(state_dir)) as state:
+            return ResultDocument(
+                findings=[msgspec.json.decode(item.body, type=Finding) for item in state.all_items("finding")],
+                incidents=[msgspec.json.decode(item.body, type=Incident) for item in state.all_items("incident")],
+            )
+    except SettingsError as error:
+        raise SettingsError(f"{error}; or give a saved result or a log") from error
 
 
 def choose(found: "Iterable[Incident]", wanted: str) -> "Incident":

@@ -2,7 +2,6 @@
 
 import sys
 import textwrap
-from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -23,7 +22,7 @@ def verdict(
     incident: str,
     paths: Annotated[
         list[str] | None,
-        Parameter(help="A result saved with -o json, or audit logs, which are scanned; default: what serve has found.",
+        Parameter(help="A result saved with -o json, or audit logs, which are scanned; default: what serve has told.",
                   negative=(), allow_leading_hyphen=True),
     ] = None,
     /,
@@ -45,7 +44,7 @@ def verdict(
         list[str] | None,
         Parameter(name="--log", negative=(), help="With --baseline: logs that the incident is in; default: those of the result."),
     ] = None,
-    cluster: Annotated[str, Parameter(name="--cluster", help="Name of the cluster, for a log that names none.")] = "",
+    cluster: Annotated[str, Parameter(name="--cluster", help="Name of the cluster, for a log or result that names none.")] = "",
     output: Annotated[Literal["text", "json"], Parameter(name=["--output", "-o"])] = "text",
 ) -> int:  # fmt: skip
     """Say whether an incident was harmless or an attack, so that the baseline learns from it.
@@ -60,6 +59,8 @@ def verdict(
     output
         text, or json for one object with what was learnt for whom.
     """
+    import msgspec
+
     from kubewake.baseline import verdict_on
     from kubewake.cli.baseline import folder_of
     from kubewake.cli.incidents import choose, open_document
@@ -72,22 +73,18 @@ def verdict(
         raise SettingsError(
             f"--baseline {baseline}: say where the incident is: a result saved with -o json, or its log"
         )
-    files: list[str] = []
-    incidents: Collection[Incident]
-    if paths:
-        document = open_document(paths, cluster, None, baseline)
-        incidents, files = document.incidents, document.input.files
-    else:
-        incidents = told_by_serve(folder_of(state_dir))
-    found = choose(incidents, incident)
+    document = open_document(paths or [], cluster, None, baseline=baseline, state_dir=state_dir)
+    found = choose(document.incidents, incident)
     said = verdict_on(found, benign=benign)
+    said = msgspec.structs.replace(said, cluster=said.cluster or cluster)
     if baseline is None:
         place, lessons = teach_state(said, folder_of(state_dir))
     else:
-        place, lessons = teach_file(said, log or files, baseline, out or baseline, cluster)
+        gone = [] if log else [name for name in document.input.files if not Path(name).exists()]
+        if gone:
+            raise InputError(f"{gone[0]}: the log of this result is not there any more; say with --log where it is now")
+        place, lessons = teach_file(said, log or document.input.files, baseline, out or baseline, cluster)
     if output == "json":
-        import msgspec
-
         whole = {
             "incident": found.id,
             "verdict": "benign" if benign else "malicious",
@@ -98,17 +95,6 @@ def verdict(
         return 0
     sys.stdout.write("\n".join(report(found, lessons, place, benign=benign)) + "\n")
     return 0
-
-
-def told_by_serve(folder: Path) -> "list[Incident]":
-    """The incidents that serve has told of."""
-    import msgspec
-
-    from kubewake.cli.baseline import read_state
-    from kubewake.finding import Incident
-
-    with read_state(folder) as state:
-        return [msgspec.json.decode(item.body, type=Incident) for item in state.all_items("incident")]
 
 
 def teach_state(said: "Verdict", folder: Path) -> "tuple[str, list[Lesson]]":
@@ -134,9 +120,6 @@ def teach_file(said: "Verdict", logs: list[str], file: Path, out: Path, cluster:
     from kubewake.pipeline.detection import Knowledge
     from kubewake.pipeline.verdict import teach
 
-    gone = [name for name in logs if not Path(name).exists()]
-    if gone:
-        raise InputError(f"{gone[0]}: this log is not there (any more); say with --log where it is, it is read again")
     archives, lessons = teach(said, logs, Knowledge(baseline=file), cluster=cluster or said.cluster)
     if out != file or any(lesson.behaviours for lesson in lessons):
         write(out, archives)
@@ -152,7 +135,9 @@ def report(found: "Incident", lessons: "list[Lesson]", place: str, *, benign: bo
     for lesson in lessons:
         number = f"{lesson.behaviours} behaviour{'s' * (lesson.behaviours != 1)}"
         if not lesson.known:
-            lines.append(f"  {lesson.identity}: was never seen there, nothing is changed")
+            lines.append(
+                f"  {lesson.identity}: nothing is changed; it is not known there, as is no identity of the control plane"
+            )
         elif not lesson.behaviours:
             lines.append(
                 f"  {lesson.identity}: nothing is changed; what it did then is known already or was not seen there"
