@@ -1,5 +1,6 @@
 """What detectors remember: a bounded dictionary, and event time as a number."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import datetime
 from functools import lru_cache
@@ -18,7 +19,7 @@ class Ledger(Generic[Key, Value]):
         self.limit = limit
         self.evicted = 0
         """Entries that had to go to stay within the limit."""
-        self._entries: dict[Key, Value] = {}
+        self._entries: OrderedDict[Key, Value] = OrderedDict()  # finds its oldest at once; a dict looks for it
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -38,7 +39,7 @@ class Ledger(Generic[Key, Value]):
         entries = self._entries
         entries.pop(key, None)
         if len(entries) >= self.limit:
-            del entries[next(iter(entries))]
+            entries.popitem(last=False)
             self.evicted += 1
         entries[key] = value
 
@@ -56,7 +57,7 @@ class Ledger(Generic[Key, Value]):
 
     def fill(self, items: list[tuple[Any, Any]]) -> None:
         """Replace everything by the entries of a snapshot."""
-        self._entries = {_hashable(key): value for key, value in items}
+        self._entries = OrderedDict((_hashable(key), value) for key, value in items)
 
 
 def _hashable(key: Any) -> Any:

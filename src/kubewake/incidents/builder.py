@@ -1,5 +1,7 @@
 """Grows campaigns from evidence and links, and tells which of them are incidents."""
 
+from collections import OrderedDict
+
 import msgspec
 from msgspec import Struct
 
@@ -70,7 +72,7 @@ class IncidentBuilder:
         self._flow = Flow(lineage.sessions, self._book)
         self._built: dict[str, tuple[int, Incident]] = {}
         self._cluster = ""
-        self._lately: dict[int, EventRef] = {}
+        self._lately: OrderedDict[int, EventRef] = OrderedDict()
         self._aside: dict[int, list[tuple[Piece, EventRef]]] = {}
 
     def observe(self, stub: Stub, signals: list[Signal], links: list[Link]) -> None:
@@ -102,7 +104,7 @@ class IncidentBuilder:
     def _keep(self, ref: EventRef) -> None:
         """Remember an event that a later correlation may count."""
         if len(self._lately) >= MAX_LATELY:
-            del self._lately[next(iter(self._lately))]
+            self._lately.popitem(last=False)
         self._lately[ref.request] = ref
 
     def accuse(self, stub: Stub, signal: Signal) -> None:
@@ -343,5 +345,5 @@ class IncidentBuilder:
         book.statistical, book.bar_shift = saved.statistical, saved.bar_shift
         flow.parents, flow.children = saved.parents, saved.children
         self._built.clear()
-        self._lately = {ref.request: ref for ref in saved.lately}
+        self._lately = OrderedDict((ref.request, ref) for ref in saved.lately)
         self._aside = saved.aside

@@ -1,5 +1,6 @@
 """Bounded memory of causes: what was done that a later request may follow from."""
 
+from collections import OrderedDict
 from collections.abc import Iterator
 
 from msgspec import Struct
@@ -30,7 +31,7 @@ class Ledger:
         self.capacity = capacity
         self.depth = depth
         self.evicted = 0
-        self._entries: dict[str, list[Cause]] = {}
+        self._entries: OrderedDict[str, list[Cause]] = OrderedDict()
 
     @property
     def size(self) -> int:
@@ -52,10 +53,9 @@ class Ledger:
         self._entries[key] = held[-self.depth :]
 
     def _forget(self, now: float) -> None:
-        oldest = next(iter(self._entries))
-        if self._entries[oldest][-1].seconds + self.horizon_seconds >= now:
+        _, oldest = self._entries.popitem(last=False)
+        if oldest[-1].seconds + self.horizon_seconds >= now:
             self.evicted += 1
-        del self._entries[oldest]
 
     def get(self, key: str, now: float) -> list[Cause]:
         """Causes of a key that are still within the horizon, oldest first."""
@@ -78,5 +78,5 @@ class Ledger:
 
     def load(self, entries: list[tuple[str, list[Cause]]], evicted: int) -> None:
         """Replace the content by that of a snapshot."""
-        self._entries = dict(entries)
+        self._entries = OrderedDict(entries)
         self.evicted = evicted
