@@ -14,6 +14,7 @@ from kubewake.incidents.threshold import (
     LOUD_NATS,
     MAX_CAMPAIGNS,
     MOMENT_SECONDS,
+    NEAR_NATS,
     NEARBY_SECONDS,
     PACE_FACTOR,
     STRONG_TACTICS,
@@ -191,13 +192,17 @@ class CampaignBook:
         return self.bar + self.bar_shift if rests_on_statistics(campaign, self.bar) else self.bar
 
     def _stands(self, campaign: Campaign) -> bool:
-        """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud."""
+        """Whether small pieces may add up: in a stranger's visit or along a link; elsewhere one must be loud.
+
+        Where neither client nor address is known, evidence for two tactics will do, unless two rules merely name one
+        request twice.
+        """
         if is_visited(campaign):
             return True
-        strong = {
-            piece.tactic for piece in campaign.pieces if piece.nats >= ANCHOR_NATS and self._is_blind(piece.session)
-        }
-        return len(strong) >= STRONG_TACTICS or any(
+        strong = [piece for piece in campaign.pieces if piece.nats >= NEAR_NATS and self._is_blind(piece.session)]
+        tactics = {piece.tactic for piece in strong}
+        sources = {(piece.kind, piece.key >> 2) for piece in strong}
+        return min(len(tactics), len(sources)) >= STRONG_TACTICS or any(
             piece.nats >= LOUD_NATS or (piece.kind == "link" and piece.nats >= SUSPICIOUS_NATS)
             for piece in campaign.pieces
         )

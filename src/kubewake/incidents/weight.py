@@ -90,7 +90,12 @@ def without_retold(pieces: Iterable[Piece]) -> list[Piece]:
             piece
             for piece in kept
             if piece is sequence
-            or (piece.kind == "rule" and piece.session == sequence.session and piece.key >> 2 in requests)
+            or (
+                piece.kind == "rule"
+                and len(piece.tells) < 2
+                and piece.session == sequence.session
+                and piece.key >> 2 in requests
+            )
         ]
         strongest = max(told, key=lambda piece: piece.nats)
         kept = [piece for piece in kept if piece is strongest or not any(piece is item for item in told)]
