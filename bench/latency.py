@@ -96,6 +96,14 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
+def answered_within(metrics: str, seconds: float) -> float:
+    """The share of POSTs, warm-up included, that the server's own histogram has within so many seconds."""
+    found = dict(
+        re.findall(r"^kubewake_webhook_post_seconds_(count|bucket\{le=\"[^\"]+\"\}) (\S+)$", metrics, re.MULTILINE)
+    )
+    return float(found[f'bucket{{le="{seconds}"}}']) / float(found["count"])
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rate", type=int, default=5000, help="events a second")
@@ -153,6 +161,7 @@ def main() -> int:
             deadline = time.perf_counter() + 60
             while time.perf_counter() < deadline and not sent.keys() <= printed.at.keys():
                 time.sleep(0.05)
+            within = answered_within(client.get(f"{url}/metrics").text, BAR_POST_SECONDS)
             memory = int(re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{server.pid}/status").read_text())[1]) / 1024  # type: ignore[index]
         server.terminate()
         code = server.wait(60)
@@ -168,6 +177,7 @@ def main() -> int:
     print(
         f"POST answered: median {statistics.median(posts) * 1000:.1f} ms, p99 {percentile(posts, 0.99) * 1000:.1f} ms"
     )
+    print(f"of these, by the server's clock from the last byte: {within:.1%} within {BAR_POST_SECONDS * 1000:.0f} ms")
     print(
         f"engine process: {cpu / arguments.seconds:.2f} CPU seconds a second, {memory:.0f} MiB peak, exit code {code}"
     )

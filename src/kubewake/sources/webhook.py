@@ -148,32 +148,39 @@ def receiver(door: Door, terms: Terms) -> Litestar:
         if terms.clusters and cluster not in terms.clusters:
             raise _Refusal(403, "forbidden", f"cluster {cluster!r} is not among those that this kubewake takes")
 
-    async def taken(request: Request[Any, Any, Any], cluster: str) -> int:
-        nonlocal in_flight
-        again = {"Retry-After": str(terms.retry_after_seconds)}
-        length = request.headers.get("content-length", "")
-        expected = int(length) if length.isdigit() else terms.body_max_bytes
-        too_large = _Refusal(
+    again = {"Retry-After": str(terms.retry_after_seconds)}
+
+    def too_large() -> _Refusal:
+        return _Refusal(
             413, "too_large", f"the body is larger than {terms.body_max_bytes:,} bytes (setting body_max_bytes)"
         )
+
+    async def received(request: Request[Any, Any, Any]) -> bytes:
+        nonlocal in_flight
+        length = request.headers.get("content-length", "")
+        expected = int(length) if length.isdigit() else terms.body_max_bytes
         if expected > terms.body_max_bytes:
-            raise too_large
+            raise too_large()
         if in_flight and in_flight + expected > _IN_FLIGHT_BYTES:
             raise _Refusal(429, "busy", "too many bodies at once; send again later", again)
         in_flight += expected
         try:
-            body = await asyncio.wait_for(request.body(), _BODY_SECONDS)
+            return await asyncio.wait_for(request.body(), _BODY_SECONDS)
         except TimeoutError:
             raise _Refusal(408, "slow", "the body did not arrive in time") from None
         except HTTPException as error:
-            raise (too_large if error.status_code == 413 else _Refusal(error.status_code, "bad_request", error.detail))
+            raise (
+                too_large() if error.status_code == 413 else _Refusal(error.status_code, "bad_request", error.detail)
+            )
         finally:
             in_flight -= expected
+
+    async def stored(cluster: str, body: bytes, encoding: str) -> int:
         try:
-            body = unpacked(body, request.headers.get("content-encoding", "").strip().lower(), terms.body_max_bytes)
+            body = unpacked(body, encoding.strip().lower(), terms.body_max_bytes)
             items = split(body)
         except OverflowError:
-            raise too_large from None
+            raise too_large() from None
         except ValueError as error:
             raise _Refusal(400, "not_events", str(error)) from None
         if b"\n" in body or b"\r" in body:
@@ -184,11 +191,11 @@ def receiver(door: Door, terms: Terms) -> Litestar:
         # One event a line: the form that is decoded fastest.
         lines = b"\n".join(items)
         try:
-            stored = door.store(cluster, lines)
+            appended = door.store(cluster, lines)
         except StoreError as error:
             raise _Refusal(429, "spool_full", str(error), again) from None
         try:
-            await asyncio.wrap_future(stored)
+            await asyncio.wrap_future(appended)
         except StoreError as error:
             raise _Refusal(503, "spool_failed", str(error), again) from None
         return len(items)
@@ -199,7 +206,9 @@ def receiver(door: Door, terms: Terms) -> Litestar:
         cluster = str(request.path_params["cluster"])
         try:
             admitted(request, cluster)
-            events = await taken(request, cluster)
+            body = await received(request)
+            begun = time.perf_counter()
+            events = await stored(cluster, body, request.headers.get("content-encoding", ""))
         except _Refusal as refusal:
             door.answered(refusal.code, time.perf_counter() - begun, 0, refusal.reason)
             return Response({"error": str(refusal)}, status_code=refusal.code, headers=refusal.headers)

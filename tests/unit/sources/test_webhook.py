@@ -1,6 +1,7 @@
 import gzip
 import json
 import ssl
+import time
 from concurrent.futures import Future
 
 import httpx
@@ -23,6 +24,7 @@ class Room:
     def __init__(self):
         self.bodies = []
         self.answers = []
+        self.seconds = []
         self.full = ""
         self.broken = ""
         self.missing = []
@@ -46,6 +48,7 @@ class Room:
 
     def answered(self, code, seconds, events, reason):
         assert seconds >= 0
+        self.seconds.append(seconds)
         self.answers.append((code, events, reason))
 
 
@@ -89,6 +92,18 @@ def test_lists_are_stored_then_answered(serve, room, body):
     assert [json.loads(line) for line in stored.split(b"\n")] == (sent if isinstance(sent, list) else sent["items"])
     assert b"\r" not in stored
     assert room.answers == [(200, 2, "")]
+
+
+def test_a_slow_sender_does_not_count_as_a_slow_answer(serve, room):
+    body = json.dumps(LIST).encode()
+
+    def slowly():
+        yield body[:10]
+        time.sleep(0.5)
+        yield body[10:]
+
+    assert httpx.post(f"{serve().url}/v1/audit/prod", content=slowly()).status_code == 200
+    assert room.seconds[0] < 0.4
 
 
 def test_gzip_is_unpacked(serve, room):
