@@ -124,7 +124,7 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
         f"{taken:,} requests received and judged in {seconds:.0f} seconds.",
         f"{len(loud)} findings are high or critical and for everyone; they are about {len(actors)} identities.",
         f"{len(quiet)} quieter ones are kept for those who hunt and audit: "
-        + ", ".join(f"{counts[severity]} {severity}" for severity in reversed(SEVERITIES) if counts[severity])
+        + (", ".join(f"{counts[name]} {name}" for name in reversed(SEVERITIES) if counts[name]) or "none yet")
         + ".",
         *(
             [f"{service.failed_bodies} batches could not be judged: see standard error."]

@@ -1,7 +1,10 @@
 """`kubewake scan`: find attacks in audit logs."""
 
 import os
+import stat
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -120,45 +123,46 @@ def scan(
     knowledge = Knowledge(rule_paths=tuple(rules), only_rules=tuple(rule), intelligence=intelligence, baseline=baseline)
     wanted = Selection(tuple(namespace), tuple(user), min_severity)
     shown_audience = audience or default_audience(name)
-    stream = open_output(out)
-    writer = LineWriter(stream) if name == "jsonl" else None
-    told: set[str] = set()
+    with open_output(out) as stream:
+        writer = LineWriter(stream) if name == "jsonl" else None
+        if writer is not None:
+            emptied(stream)
+        told: set[str] = set()
 
-    def print_changes(items: list[Finding | Incident | Notice]) -> None:
-        assert writer is not None
-        for item in items:
-            if isinstance(item, Notice):
-                told.add(item.id)
-            if not isinstance(item, Finding) or wanted.shows(item, shown_audience):
-                writer.write(item)
+        def print_changes(items: list[Finding | Incident | Notice]) -> None:
+            assert writer is not None
+            for item in items:
+                if isinstance(item, Notice):
+                    told.add(item.id)
+                if not isinstance(item, Finding) or wanted.shows(item, shown_audience):
+                    writer.write(item)
+            stream.flush()
+
+        with Progress(size_bytes, hidden=quiet or not sys.stderr.isatty()) as progress:
+            document = run_scan(
+                source.chunks(),
+                knowledge,
+                rbac=None if rbac is None else load_dump(rbac),
+                workers=jobs or default_workers(size_bytes),
+                since=moment(since),
+                until=moment(until),
+                on_change=print_changes if writer is not None else None,
+                on_progress=progress.advance,
+            )
+        if not document.input.events and not document.input.malformed_total and not document.input.skipped:
+            raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
+        document.input.recognised = dict(sorted(source.recognised.items()))
+        document = wanted.narrow(document, shown_audience)
+        if writer is not None:
+            for notice in document.notices:
+                if notice.id not in told:
+                    writer.write(notice)
+            writer.summary(document.input, document.summary)
+        else:
+            style = Style(width=terminal_width(), color=colored(stream), audience=shown_audience)
+            emptied(stream)
+            report.render(document, stream, style)
         stream.flush()
-
-    with Progress(size_bytes, hidden=quiet or not sys.stderr.isatty()) as progress:
-        document = run_scan(
-            source.chunks(),
-            knowledge,
-            rbac=None if rbac is None else load_dump(rbac),
-            workers=jobs or default_workers(size_bytes),
-            since=moment(since),
-            until=moment(until),
-            on_change=print_changes if writer is not None else None,
-            on_progress=progress.advance,
-        )
-    if not document.input.events and not document.input.malformed_total and not document.input.skipped:
-        raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
-    document.input.recognised = dict(sorted(source.recognised.items()))
-    document = wanted.narrow(document, shown_audience)
-    if writer is not None:
-        for notice in document.notices:
-            if notice.id not in told:
-                writer.write(notice)
-        writer.summary(document.input, document.summary)
-    else:
-        style = Style(width=terminal_width(), color=colored(stream), audience=shown_audience)
-        report.render(document, stream, style)
-    stream.flush()
-    if out is not None:
-        stream.close()
     code = exit_code(document, fail_on, strict=strict)
     if code in {ExitCode.NO_INPUT, ExitCode.UNREADABLE_INPUT}:
         sys.stderr.write(f"kubewake: {unreadable(document, paths)}\n")
@@ -220,14 +224,24 @@ def exit_code(document: ResultDocument, fail_on: str, *, strict: bool) -> int:
     return ExitCode.CLEAN
 
 
-def open_output(path: Path | None) -> IO[str]:
-    """Standard output, or the file to write to."""
+@contextmanager
+def open_output(path: Path | None) -> Iterator[IO[str]]:
+    """Standard output, or the file to write to; what it holds stays until there is something to put in its place."""
     if path is None:
-        return sys.stdout
+        yield sys.stdout
+        return
     try:
-        return path.open("w", encoding="utf-8")
+        stream = path.open("a", encoding="utf-8")
     except OSError as error:
         raise SettingsError(f"--out {path}: cannot be written ({error.strerror}); choose another path") from error
+    with stream:
+        yield stream
+
+
+def emptied(stream: IO[str]) -> None:
+    """Empty a file that was opened for output; standard output, pipes and devices have nothing to empty."""
+    if stream is not sys.stdout and stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+        stream.truncate(0)
 
 
 def terminal_width() -> int:

@@ -165,6 +165,8 @@ def verdict(document: ResultDocument, groups: list[Group]) -> str:
         return f"{len(incidents):,} incidents{serious}"
     if any(SEVERITY_RANK[group.severity] >= SEVERITY_RANK["high"] for group in groups):
         return "No incident, but findings to look at"
+    if not document.input.events:
+        return "Nothing could be judged"
     return "Nothing alarming was found"
 
 

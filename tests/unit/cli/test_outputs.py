@@ -45,3 +45,21 @@ def test_strict_names_what_could_not_be_read(log, tmp_path, capsys):
     said = capsys.readouterr().err
     assert said.startswith("kubewake: --strict: ")
     assert "2 such pieces" in said
+
+
+@pytest.mark.parametrize("name", ["json", "jsonl"])
+def test_out_replaces_what_the_file_held(log, tmp_path, name):
+    out = tmp_path / "out"
+    out.write_text("of yesterday", encoding="utf-8")
+    answer(["scan", "-q", "-o", name, "--out", str(out), str(log)])
+    assert out.read_text(encoding="utf-8").startswith("{")
+
+
+def test_a_report_outlives_a_scan_that_fails(tmp_path):
+    out = tmp_path / "out.html"
+    out.write_text("of yesterday", encoding="utf-8")
+    (tmp_path / "bad.yml").write_text("title: no rule\n", encoding="utf-8")
+    (tmp_path / "empty.log").touch()
+    arguments = ["--rules", str(tmp_path / "bad.yml"), str(tmp_path / "empty.log")]
+    assert answer(["scan", "-q", "-o", "html", "--out", str(out), *arguments]) == ExitCode.RULE
+    assert out.read_text(encoding="utf-8") == "of yesterday"

@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from kubewake.finding import ResultDocument, Step
+from kubewake.finding import InputSummary, ResultDocument, Step
 from kubewake.reports import Style, default_audience
 from kubewake.reports.telling import command, in_words, sentences, timeline
 from tests.unit.reports import sample
@@ -125,7 +125,15 @@ def test_says_what_could_not_be_seen_and_what_was_suppressed():
     assert "Suppressed by your own filters" in page.text
     assert "filter-" in page.text
     assert "1 request with fields" in page.text
-    assert "Nothing in it looks like an attack" in Page(rendered("html", ResultDocument(), EVERYONE)).text
+    quiet = ResultDocument(input=InputSummary(events=3))
+    assert "Nothing in it looks like an attack" in Page(rendered("html", quiet, EVERYONE)).text
+
+
+def test_an_input_without_events_is_not_called_harmless():
+    text = Page(rendered("html", ResultDocument(), EVERYONE)).text
+    assert "Nothing could be judged" in text
+    assert "looks like an attack" not in text
+    assert "Nothing alarming" not in text
 
 
 def test_shows_one_audience_and_counts_the_rest():
