@@ -201,7 +201,9 @@ def chosen(archives: "dict[str, Archive]", cluster: str) -> "Archive":
         return archives[cluster]
     if not cluster and len(archives) == 1:
         return next(iter(archives.values()))
-    names = ", ".join(sorted(archives)) or "none"
+    if not archives:
+        raise InputError("nothing is known of any cluster yet; let serve run, or give --baseline FILE")
+    names = ", ".join(sorted(archives))
     raise InputError(f"--cluster {cluster or '(not given)'}: there are baselines of these clusters: {names}")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from kubewake.__main__ import answer
 from kubewake.demo.recording import lines
+from kubewake.errors import ExitCode
 
 EVENTS = 1_500
 
@@ -58,3 +59,11 @@ def test_a_scan_starts_warm(trained, capsys):
         None,
     )
     assert json.loads(capsys.readouterr().out)["input"]["events"] == EVENTS
+
+
+def test_a_file_that_knows_no_cluster_is_said_plainly(tmp_path, capsys):
+    from kubewake.baseline import encode
+
+    (tmp_path / "none.kwb").write_bytes(encode({}))
+    assert answer(["baseline", "show", "alice", "--baseline", str(tmp_path / "none.kwb")]) == ExitCode.NO_INPUT
+    assert "nothing is known of any cluster yet" in capsys.readouterr().err
