@@ -4,9 +4,11 @@ import pytest
 
 from kubewake.errors import StoreError
 from kubewake.finding import Entity
-from kubewake.incidents import Stories
+from kubewake.incidents import Accusation, Stories
 from kubewake.lineage import Link
-from kubewake.observation import Signal
+from kubewake.observation import Signal, evidence_of
+from tests.unit.incidents.conftest import RULES
+from tests.unit.lineage.conftest import handmade
 
 RUNNER = {"user": "system:serviceaccount:ci:runner", "credential": "JTI=r"}
 POD = {"user": "system:serviceaccount:shop:web", "credential": "JTI=w", "pod": "web-0"}
@@ -268,3 +270,40 @@ def test_campaigns_are_bounded(new_teller, monkeypatch):
         teller.say(number + 1, "t-look", "t-shell", user=f"user{number}")
     assert teller.stories.evicted()["campaigns"] > 0
     assert next(incident.root_cause.name for incident in teller.incidents) == "first", "candidates go before incidents"
+
+
+BLIND = {"source": "", "source_ips": (), "user_agent": "", "client": "empty"}
+
+
+def work_blind(teller):
+    for second in range(-599, 0, 30):
+        teller.say(second, resource="pods", verb="list", **BLIND)
+
+
+def test_without_client_and_address_two_requests_may_add_up(teller):
+    work_blind(teller)
+    shell = teller.say(10, "t-shell", verb="create", resource="pods", subresource="exec", **BLIND)
+    assert teller.incidents == []
+    back = teller.say(15, "t-persist", verb="create", resource="serviceaccounts", **BLIND)
+    [incident] = teller.incidents
+    assert {shell.audit_id, back.audit_id} <= set(incident.audit_ids)
+
+
+def test_without_client_and_address_two_rules_on_one_request_do_not(teller):
+    work_blind(teller)
+    teller.say(10, "t-shell", "t-persist", verb="create", resource="pods", subresource="exec", **BLIND)
+    assert teller.incidents == []
+
+
+@pytest.mark.parametrize(("rule", "drawn"), [("t-secrets", True), ("t-shell", False)])
+def test_at_home_only_a_loud_correlation_draws_its_earlier_events_in(teller, rule, drawn):
+    for second in range(-599, -300, 20):
+        teller.say(second, resource="pods", verb="list")
+    earlier = teller.say(0, "t-note", verb="list", resource="configmaps")
+    last = teller.say(20, "t-admin", verb="create", resource="clusterrolebindings", namespace="")
+    stub = handmade(30, verb="list", resource="services")
+    burst = Accusation(RULES[rule], "finding-burst", stub, (evidence_of(earlier),))
+    teller.stories.observe(stub, [burst])
+    [incident] = teller.incidents
+    assert last.audit_id in incident.audit_ids
+    assert (earlier.audit_id in incident.audit_ids) is drawn

@@ -12,6 +12,7 @@ from kubewake.incidents.weight import (
     precision_of,
     rule_nats,
     score_of,
+    without_retold,
 )
 from kubewake.rules.model import RuleInfo
 
@@ -113,3 +114,39 @@ def test_anomalies_alone_need_two_tactics_or_an_exact_link():
 )
 def test_order_of_tactics_adds_at_most_one_nat(ranks, nats):
     assert order_nats(ranks) == nats
+
+
+@pytest.mark.parametrize(
+    ("sequence", "parts", "kept"),
+    [
+        (3.6, [2.0, 1.8], [3.6]),
+        (1.8, [2.0, 1.8], [2.0]),
+        (1.8, [], [1.8]),
+    ],
+)
+def test_a_sequence_and_what_its_requests_gave_count_once(sequence, parts, kept):
+    told = piece("asked-and-approved", "persistence", sequence, key=2 << 2)
+    told.tells = [2, 1]
+    alone = [
+        piece(f"step-{number}", f"tactic-{number}", nats, key=(number + 1) << 2) for number, nats in enumerate(parts)
+    ]
+    assert [item.nats for item in without_retold([*alone, told])] == kept
+
+
+def test_a_sequence_says_nothing_of_other_requests_sessions_kinds_and_sequences():
+    told = piece("asked-and-approved", "persistence", 3.6, key=2 << 2)
+    told.tells = [2, 1]
+    burst = piece("burst", "discovery", 1.8, key=1 << 2)
+    burst.tells = [1, 2]
+    others = [
+        piece("elsewhere", "impact", 2.0, key=7 << 2),
+        piece("another", "impact", 2.0, key=1 << 2, session=2),
+        piece("rare", "impact", 2.0, key=1 << 2, kind="surprise"),
+        burst,
+    ]
+    assert without_retold([told, *others]) == [told, *others]
+
+
+def test_a_case_weighs_as_it_was_graded():
+    info = RuleInfo(id="r", title="", level="high", confidence="high")
+    assert [rule_nats(info, severity) for severity in ("medium", None, "critical")] == [2.0, 4.0, 6.0]
