@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Group, Parameter
 
+from kubewake.errors import SettingsError
+
 if TYPE_CHECKING:
     from kubewake.pipeline.serve import Service
     from kubewake.settings import Settings
@@ -26,6 +28,8 @@ def serve(**flags: Any) -> int:
 
     config = flags.pop("config", None)
     settings = load(config, flags=flags).settings
+    if not all(settings.follow):
+        raise SettingsError("follow holds an empty path; give a log file, a folder or a glob, or leave it out")
     logs.configure(settings.log_level, settings.log_format)
     if settings.output == "auto" and not sys.stdout.isatty() and not settings.out:
         sys.stderr.write("kubewake: findings are printed in plain words; --output jsonl prints JSON Lines\n")
