@@ -3,10 +3,12 @@
 import gc
 import multiprocessing
 import os
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import forkserver, resource_tracker
 
 import msgspec
 
@@ -151,7 +153,9 @@ def read_parallel(
     """Observations in the order of the chunks, read by `workers` processes."""
     context = multiprocessing.get_context("forkserver")
     decode = msgspec.msgpack.Decoder(Observation).decode
-    with ProcessPoolExecutor(workers, context, _start_worker, (knowledge, since, until)) as pool:
+    _shield_workers()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, since, until))
+    try:
         under_way: deque[Future[bytes]] = deque()
         for group in grouped(chunks):
             under_way.append(pool.submit(_read_in_worker, group))
@@ -159,6 +163,21 @@ def read_parallel(
                 yield decode(under_way.popleft().result())
         while under_way:
             yield decode(under_way.popleft().result())
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _shield_workers() -> None:
+    """Have workers born deaf to Ctrl-C, which a terminal sends to all of them: the main process ends them in order.
+
+    They inherit the signal mask of the process that forks them. The resource tracker goes first, as it resets the mask.
+    """
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def default_workers(size_bytes: int) -> int:

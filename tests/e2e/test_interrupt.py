@@ -1,0 +1,68 @@
+"""Ctrl-C while several processes read: a terminal sends it to all of them, and none may hang or complain."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import msgspec
+import pytest
+
+EVENT = {
+    "kind": "Event",
+    "apiVersion": "audit.k8s.io/v1",
+    "level": "Metadata",
+    "stage": "ResponseComplete",
+    "requestURI": "/api/v1/namespaces/shop/pods",
+    "verb": "list",
+    "user": {"username": "jane", "groups": ["system:authenticated"]},
+    "sourceIPs": ["10.0.0.9"],
+    "userAgent": "kubectl/v1.34.0",
+    "objectRef": {"resource": "pods", "namespace": "shop", "apiVersion": "v1"},
+    "responseStatus": {"code": 200},
+    "requestReceivedTimestamp": "2026-05-04T10:00:00.000000Z",
+    "stageTimestamp": "2026-05-04T10:00:00.000000Z",
+}
+
+
+@pytest.fixture(scope="module")
+def log(tmp_path_factory):
+    path = tmp_path_factory.mktemp("log") / "audit.jsonl"
+    line = msgspec.json.encode({**EVENT, "auditID": "%08d"}) + b"\n"
+    with path.open("wb") as file:
+        for number in range(400_000):
+            file.write(line.replace(b"%08d", b"%08d" % number))
+    return path
+
+
+@pytest.mark.parametrize("seconds", [0.5, 0.8, 1.1])
+def test_ctrl_c_ends_all_processes_of_a_scan(log, seconds):
+    scan = subprocess.Popen(
+        [sys.executable, "-m", "kubewake", "scan", "-q", "-j", "2", "-o", "json", str(log)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+    )
+    time.sleep(seconds)
+    os.killpg(scan.pid, signal.SIGINT)
+    try:
+        error = scan.communicate(timeout=30)[1].decode()
+    finally:
+        ended = _has_ended(scan.pid)
+        if not ended:
+            os.killpg(scan.pid, signal.SIGKILL)
+    assert scan.returncode == 130
+    assert error == "kubewake: interrupted\n"
+    assert ended
+
+
+def _has_ended(group):
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return True
+        time.sleep(0.05)
+    return False
