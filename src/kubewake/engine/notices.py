@@ -33,7 +33,7 @@ def notices_of(
         found.append(
             _notice(
                 moment,
-                f"{len(blind)} detections are blind",
+                "1 detection is blind" if len(blind) == 1 else f"{len(blind)} detections are blind",
                 f"No event was logged above audit level {NEEDS[max(ranks)]}, so what was written into objects is unknown and these"
                 f" cannot fire: {named}. `kubewake rules coverage --policy FILE` says which line of the policy to change.",
             ),

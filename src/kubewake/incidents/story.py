@@ -59,7 +59,8 @@ def title_of(campaign: Campaign, users: list[str]) -> str:
         if len(users) == 2
         else ""
     )
-    return f"{text[:1].upper()}{text[1:]}: {who}{others}"[:MAX_TITLE]
+    title = f"{text[:1].upper()}{text[1:]}: {who}{others}"
+    return title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…"
 
 
 def tell(campaign: Campaign, events: list[StoryEvent], users: list[str], commands: list[str]) -> str:

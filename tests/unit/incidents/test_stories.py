@@ -5,6 +5,7 @@ import pytest
 from kubewake.errors import StoreError
 from kubewake.finding import Entity
 from kubewake.incidents import Accusation, Stories
+from kubewake.incidents.story import MAX_TITLE
 from kubewake.lineage import Link
 from kubewake.observation import Signal, evidence_of
 from tests.unit.incidents.conftest import RULES
@@ -307,3 +308,10 @@ def test_at_home_only_a_loud_correlation_draws_its_earlier_events_in(teller, rul
     [incident] = teller.incidents
     assert last.audit_id in incident.audit_ids
     assert (earlier.audit_id in incident.audit_ids) is drawn
+
+
+def test_a_title_that_is_cut_says_so(teller):
+    teller.say(0, "t-secrets", verb="list", resource="secrets", user="a" * 300)
+    [incident] = teller.incidents
+    assert len(incident.title) == MAX_TITLE
+    assert incident.title.endswith("a…")
