@@ -103,12 +103,12 @@ class Behaviour:
         "feeds",
         "ignored",
         "is_partial",
+        "mark",
         "number",
         "outline",
         "owner",
         "provisional",
         "single",
-        "span",
         "user",
         "whole",
     )
@@ -138,7 +138,7 @@ class Behaviour:
         self.feeds = feeds
         self.whole = (rules, _answers(rules))
         self.bare = (bare_rules, _answers(bare_rules))
-        self.span = ""
+        self.mark: object = None
         self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
         self.is_partial = is_partial
         self.owner = 0
@@ -175,14 +175,14 @@ class Reader:
         self._behaviours: dict[bytes, Behaviour] = {}
         self._seed = secrets.randbits(64)
         """Keeps anyone from writing requests that pass for others; it names cache entries and shows in no result."""
-        self._spans: dict[str, str] = {}
-        """Texts of the spans of this observation: one object each, so that one look tells whether a stub is open."""
+        self._marks: dict[str, object] = {}
+        """One object for each span of this observation, so that one look tells whether a behaviour's stub is open."""
 
     def read(self, batches: Iterable[Batch | HeadBatch]) -> Observation:
         """Judge every event of the batches (of one file) once; ordinary events aggregate over all of them."""
         if len(self._behaviours) > MAX_BEHAVIOURS:
             self._behaviours.clear()
-        self._spans = {}
+        self._marks = {}
         observation = Observation(file="", stubs=[])
         keys, owners = array("Q"), array("I")
         open_stubs: dict[tuple[int, str], int] = {}
@@ -230,7 +230,7 @@ class Reader:
         add_owner = owners.append
         file, lines, default_cluster, load = batch.file, batch.lines, batch.cluster, batch.load
         first_time, last_time = observation.first_time, observation.last_time
-        span = "no span"
+        span, mark = "no span", object()
         for index, head in enumerate(batch.heads):
             time = head.stage_timestamp or head.request_received_timestamp or ""
             if time < since or (until and time >= until):
@@ -319,10 +319,10 @@ class Reader:
                     stubs.append(fill(behaviour.outline, event, facts, key, file, lines[index], hits))
                     continue
                 feeds += matched
-            text = time[:SPAN_CHARACTERS]
-            if text != span:
-                span = self._spans.setdefault(text, text)
-            if behaviour.span is not span:
+            if time[:SPAN_CHARACTERS] != span:
+                span = time[:SPAN_CHARACTERS]
+                mark = self._marks.setdefault(span, object())
+            if behaviour.mark is not mark:
                 owner = open_stubs.get((behaviour.number, span), -1)
                 if owner < 0:
                     owner = len(stubs)
@@ -335,7 +335,7 @@ class Reader:
                         stub.hits = self._words(behaviour.certain, Facts(event, behaviour.cluster, self._context))
                     open_stubs[behaviour.number, span] = owner
                     stubs.append(stub)
-                behaviour.span, behaviour.owner = span, owner
+                behaviour.mark, behaviour.owner = mark, owner
             owner = behaviour.owner
             add_key(key)
             add_owner(owner)

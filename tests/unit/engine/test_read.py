@@ -5,7 +5,7 @@ import pytest
 
 from kubewake.engine import Fold, Reader
 from kubewake.facts import Context
-from kubewake.formats import head_batches
+from kubewake.formats import batches, head_batches
 from kubewake.rules.pack import load_rules
 
 RESOURCES = ("pods", "configmaps", "serviceaccounts")
@@ -77,3 +77,12 @@ def test_feeds_complete_a_correlation(rules):
     ]
     assert len(found) == 1
     assert {audit_id.split("-")[1] for audit_id in found[0].audit_ids} == set(RESOURCES)
+
+
+def test_events_without_a_readable_time_are_counted_in_every_observation(rules):
+    event = {**msgspec.json.decode(line(0)), "stageTimestamp": "", "requestReceivedTimestamp": None}
+    data = msgspec.json.encode(event) + b"\n"
+    reader = Reader(rules, Context())
+    for _ in range(2):
+        seen = reader.read(batches(data * 3, file="log", cluster="c", hint=None))
+        assert [stub.count for stub in seen.stubs if not stub.is_feed] == [3]
