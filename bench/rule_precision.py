@@ -17,15 +17,16 @@ PRIOR_RIGHT = 2.0
 
 
 def verdicts(result, labels):
-    """-> (rule, right) for every judged finding: right where half of its events are of attacks, be it of several."""
-    attacks = {a for c in labels["campaigns"] for a in c["audit_ids"]}
+    """-> (rule, right) for every judged finding."""
+    campaign_of = {a: c["id"] for c in labels["campaigns"] for a in c["audit_ids"]}
     derived = {a for c in labels["campaigns"] + labels["benign_lookalikes"] for a in c.get("derived_audit_ids", [])}
-    derived -= attacks
+    derived -= set(campaign_of)
     for finding in result["findings"]:
         ids = set(finding["audit_ids"]) - derived
         if not ids or finding.get("suppressed_by"):
             continue
-        yield finding["rule"], 2 * sum(a in attacks for a in ids) >= len(ids)
+        most = collections.Counter(campaign_of[a] for a in ids if a in campaign_of).most_common(1)
+        yield finding["rule"], bool(most) and 2 * most[0][1] >= len(ids)
 
 
 def count(pairs):
