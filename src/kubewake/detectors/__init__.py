@@ -213,15 +213,7 @@ class DetectorSet:
         watchers = self._watchers.get(scene)
         if watchers is None:
             watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene), stub))
-        found: list[Detection] = []
-        try:
-            for observe in watchers:
-                said = observe(stub)
-                if said:
-                    found.extend(said)
-        except Exception as error:  # noqa: BLE001  # counted and told; the other detectors go on
-            self._go_on(watchers, observe, stub, error, found)
-        return found
+        return self._ask(watchers, stub)
 
     def count(self, stub: Stub) -> list[Detection]:
         """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
@@ -231,14 +223,17 @@ class DetectorSet:
             counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
             wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
             counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
+        return self._ask(counters, stub)
+
+    def _ask(self, asked: "tuple[Observe, ...]", stub: Stub) -> list[Detection]:
         found: list[Detection] = []
         try:
-            for observe in counters:
+            for observe in asked:
                 said = observe(stub)
                 if said:
                     found.extend(said)
-        except Exception as error:  # noqa: BLE001  # as in `observe`
-            self._go_on(counters, observe, stub, error, found)
+        except Exception as error:  # noqa: BLE001  # counted and told; the other detectors go on
+            self._go_on(asked, observe, stub, error, found)
         return found
 
     def _go_on(
@@ -249,7 +244,7 @@ class DetectorSet:
         for observe in asked[asked.index(failed) + 1 :]:
             try:
                 found.extend(observe(stub) or ())
-            except Exception as another:  # noqa: BLE001  # as in `observe`
+            except Exception as another:  # noqa: BLE001  # as in `_ask`
                 self._note(observe, stub, another)
 
     def _note(self, failed: "Observe", stub: Stub, error: Exception) -> None:

@@ -289,13 +289,11 @@ class Reader:
                 continue
             single = behaviour.single
             feeds = behaviour.feeds
+            question = (uri, ref.name, None if status is None else status.message)
             rules, answers = behaviour.bare if body is NO_BODY and head.response_object is NO_BODY else behaviour.whole
             if single or rules:
                 facts = None
-                matched: tuple[str, ...] | None = None
-                if answers is not None:
-                    question = (uri, ref.name, None if status is None else status.message)
-                    matched = answers.get(question)
+                matched = None if answers is None else answers.get(question)
                 if matched is None:
                     event = event or load(index)
                     if event is None:
@@ -346,7 +344,7 @@ class Reader:
             elif (time, key) < (stubs[owner].time, stubs[owner].key):
                 begin(stubs[owner], head, time, key, lines[index])
             if feeds:
-                moment = f"{time[:MOMENT_CHARACTERS]}\0{uri}\0{feeds}"
+                moment = f"{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}"
                 owner = open_stubs.get((behaviour.number, moment), -1)
                 fed.append((len(keys) - 1, owner if owner >= 0 else len(stubs)))
                 if owner >= 0:

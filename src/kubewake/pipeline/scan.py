@@ -40,6 +40,20 @@ COLLECT_EVERY = 100_000
 _reader: Reader | None = None
 
 
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Look for garbage a hundred times less often, and never among what was there before."""
+    before = gc.get_threshold()
+    gc.freeze()
+    gc.set_threshold(COLLECT_EVERY, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+        gc.unfreeze()
+
+
+@_rare_collections()
 def scan(
     chunks: Iterable[Chunk],
     knowledge: Knowledge,
@@ -55,20 +69,6 @@ def scan(
 
     `on_change` gets findings as they open and grow, `on_progress` each observation when it is folded.
     """
-    with _rare_collections():
-        return _scan(chunks, knowledge, workers, since, until, rbac, on_change, on_progress)
-
-
-def _scan(
-    chunks: Iterable[Chunk],
-    knowledge: Knowledge,
-    workers: int,
-    since: str,
-    until: str,
-    rbac: RbacState | None,
-    on_change: Callable[[list[Finding | Incident | Notice]], None] | None,
-    on_progress: Callable[[Observation], None] | None,
-) -> ResultDocument:
     rules, context = knowledge.load()
     fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
     spill = FindingSpill()
@@ -91,19 +91,6 @@ def _scan(
     spill.extend(fold.finish())
     spill.incident_of = {finding: incident.id for incident in fold.incidents() for finding in incident.findings}
     return fold.document(spill)
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for garbage a hundred times less often, and never among what was there before."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
 
 
 def grouped(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.fields import is_known, level_of, scope_of
+from kubewake.fields import is_known, is_told_by_question, level_of, scope_of
 from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
@@ -24,8 +24,11 @@ from kubewake.rules.predicate import Predicate, compile_condition, compile_withi
 from kubewake.rules.routing import Index
 
 COUNTS = frozenset({"event_count", "value_count"})
-SHARED_FIELDS = frozenset(STUB_FIELDS) - {"auditID"} | {"request.path"}
-"""Fields that do not differ between requests of one behaviour to one URI."""
+
+
+def is_shared(name: str) -> bool:
+    """Whether like requests with one question (see `fields.is_told_by_question`) have the same value of a field."""
+    return name != "auditID" and (name in STUB_FIELDS or is_told_by_question(name))
 
 
 class CompiledRule:
@@ -192,7 +195,7 @@ class RuleSet:
         return Correlator(self.correlations)
 
     def feeders(self) -> frozenset[str]:
-        """Rules that report nothing and only feed counts of what like requests to one URI share.
+        """Rules that report nothing and only feed counts of what requests with one question share.
 
         Their hits may be told in sums: it is enough to know how many came in a moment.
         """
@@ -209,7 +212,7 @@ class RuleSet:
             and all(
                 correlation.type in COUNTS
                 and not correlation.aliases
-                and SHARED_FIELDS.issuperset((*correlation.group_by, *correlation.fields))
+                and all(map(is_shared, (*correlation.group_by, *correlation.fields)))
                 for correlation in fed
             )
         )

@@ -86,3 +86,11 @@ def test_events_without_a_readable_time_are_counted_in_every_observation(rules):
     for _ in range(2):
         seen = reader.read(batches(data * 3, file="log", cluster="c", hint=None))
         assert [stub.count for stub in seen.stubs if not stub.is_feed] == [3]
+
+
+def test_what_is_named_differently_is_fed_apart_even_at_one_uri(rules):
+    named = [msgspec.json.decode(line(n)) for n in range(3)]
+    for number, event in enumerate(named):
+        event["objectRef"]["name"] = f"web-{number % 2}"
+    seen = read(rules, *map(msgspec.json.encode, named))
+    assert [(stub.name, stub.count) for stub in seen.stubs if stub.is_feed] == [("web-0", 2), ("web-1", 1)]
