@@ -120,7 +120,7 @@ SCRIPT = RuleInfo(
     tactic="initial-access",
     attack=Attack(tactics=["initial-access", "credential-access"], techniques=["T1078", "T1552.007"]),
     description=(
-        "Within an hour of the first use of a person's credential in a network where it was never seen, a script or bare "
+        "Within an hour of the first use of a person's credential at an address where it was never seen, a script or bare "
         "HTTP tool there read Secrets, minted a token, entered a pod or wrote permissions."
     ),
     falsepositives=("A person who moves a script of their own to another machine.",),
@@ -151,6 +151,8 @@ PROGRAM_REQUESTS = 100
 """Requests with one tool only, after which another tool is a change even if the first is one for scripts."""
 NEW_MICROSECONDS = 3600 * 1_000_000
 """A network counts as new for so long."""
+POOL_ADDRESSES = 3
+"""A person seen at so many addresses of one network goes out by a pool of them; one more is no new place."""
 CONCURRENT_MICROSECONDS = 600 * 1_000_000
 REPORTED_MICROSECONDS = 86_400 * 1_000_000
 """Use from a place that was reported belongs to the same matter for a day; after that the place counts as known."""
@@ -175,6 +177,8 @@ class Use(Struct, array_like=True):
     requests: int = 0
     networks: dict[str, Place] = {}
     clients: dict[str, Place] = {}
+    addresses: dict[str, Place] = {}
+    """For people only, whose neighbour in the next house has an address of the same network."""
 
 
 @detector(
@@ -268,18 +272,37 @@ def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
         and bool(others)
         and not any(stub.client in place.clients for place in use.networks.values())
     )
-    late = network not in use.networks and bool(use.networks) and use.requests >= HISTORY_REQUESTS
+    address = _visit_address(use, stub, network, now)
+    if (
+        address is not None
+        and address.late
+        and now - address.first < NEW_MICROSECONDS
+        and stub.client in TYPED_ELSEWHERE
+        and _is_sensitive(stub)
+    ):
+        usual = [name for name, other in use.addresses.items() if not other.late]
+        earlier = [address.evidence] if address.evidence.key != stub.key else []
+        found = _detection(SCRIPT, stub, usual, stub.source if network != INSIDE else INSIDE, earlier)
+        found.values["what"] = f"{stub.verb} {stub.resource}"
+        yield found
     place = _visit(use.networks, network, stub, now, reported=strange)
     if place is None:
         return
-    place.late = place.late or late
     usual = [name for name, other in use.networks.items() if not other.reported and name != network]
-    if place.late and now - place.first < NEW_MICROSECONDS and stub.client in TYPED_ELSEWHERE and _is_sensitive(stub):
-        found = _detection(SCRIPT, stub, usual, network, [] if late else [place.evidence])
-        found.values["what"] = f"{stub.verb} {stub.resource}"
-        yield found
     if place.reported and now - place.first < REPORTED_MICROSECONDS:
         yield _detection(PERSON, stub, usual, network, [other.evidence for _, other in others[:1]] if strange else [])
+
+
+def _visit_address(use: Use, stub: Stub, network: str, now: int) -> Place | None:
+    """Note a person's use of an address; `late` where it is new and not one of a pool that the person goes out by."""
+    name = INSIDE if network == INSIDE else stub.source
+    known = use.addresses
+    pool = sum(network_of(other) == network for other in known) if name not in known else 0
+    late = name not in known and bool(known) and use.requests >= HISTORY_REQUESTS and pool < POOL_ADDRESSES
+    place = _visit(known, name, stub, now, reported=False)
+    if place is not None:
+        place.late = place.late or late
+    return place
 
 
 TYPED_ELSEWHERE = SCRIPTS | {"attack-tool"}
