@@ -6,11 +6,15 @@ Stubs are the only thing that crosses from the stateless half of the engine to t
 processes), so they encode to msgpack.
 """
 
+from collections.abc import Iterable
 from typing import Any
 
 from msgspec import Struct
 
 from kubewake.event import Malformed
+
+MAX_MEMBERS = 64
+"""Events that an aggregated stub names one by one; of more, these are the earliest, and the last is named besides."""
 
 
 class Hit(Struct, frozen=True, array_like=True, gc=False):
@@ -82,6 +86,9 @@ class Stub(Struct, array_like=True, kw_only=True):
     last_key: int = 0
     last_audit_id: str = ""
     hits: tuple[Hit, ...] = ()
+    members: list[tuple[str, int, str]] = []
+    """Time, key and audit id of its events, earliest first (see `earliest`); empty where the first and the last are all
+    that it counts, and where a component does its job."""
     is_feed: bool = False
     """The events are counted in another stub; this one only tells correlations when they came."""
     values: dict[str, Any] = {}
@@ -102,6 +109,19 @@ class Evidence(Struct, frozen=True, array_like=True):
 def evidence_of(stub: Stub) -> Evidence:
     """The stub as evidence of a later detection."""
     return Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line)
+
+
+def evidence_in(stub: Stub) -> list[Evidence]:
+    """Every event that a stub names, the first one first."""
+    named = [Evidence(*member, stub.file, stub.line) for member in stub.members] or [evidence_of(stub)]
+    if stub.last_key not in {0, *(item.key for item in named)}:
+        named.append(Evidence(stub.last_time, stub.last_key, stub.last_audit_id, stub.file, stub.line))
+    return named
+
+
+def earliest(members: Iterable[tuple[str, int, str]]) -> list[tuple[str, int, str]]:
+    """The events that a stub with these members names, each once."""
+    return sorted(set(members))[:MAX_MEMBERS]
 
 
 class Observation(Struct, kw_only=True):

@@ -7,7 +7,6 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kubewake.detectors import Evidence, evidence_of
 from kubewake.event import key_text
 from kubewake.finding import (
     MAX_EVIDENCE,
@@ -20,7 +19,7 @@ from kubewake.finding import (
     Target,
     stable_id,
 )
-from kubewake.observation import Hit, Stub
+from kubewake.observation import Evidence, Hit, Stub, evidence_in, evidence_of
 from kubewake.rules.model import RuleInfo, fill, fill_step
 
 MAX_OPEN_FINDINGS = 50_000
@@ -92,8 +91,10 @@ class FindingBook:
             entry.finding.severity = severity
         for evidence in earlier:
             self._grow(entry, evidence, 1)
-        if self._grow(entry, evidence_of(last), last.count) and last.last_key != last.key:
-            self._grow(entry, Evidence(last.last_time, last.last_key, last.last_audit_id, last.file, last.line), 0)
+        named = evidence_in(last)
+        if self._grow(entry, named[0], last.count):
+            for evidence in named[1:]:
+                self._grow(entry, evidence, 0)
         self._changed[entry.finding.id] = entry.finding
         return entry.finding
 

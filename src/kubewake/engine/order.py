@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from kubewake.engine.findings import later
 from kubewake.engine.read import SPAN_CHARACTERS, UNOWNED
-from kubewake.observation import Observation, Stub
+from kubewake.engine.settled import is_upkeep
+from kubewake.observation import Observation, Stub, earliest
 
 LATENESS_SECONDS = 30
 """Recorded logs are up to 2.1 s out of order by stage timestamp; API servers hold webhook batches for up to 30 s."""
@@ -196,10 +197,18 @@ def merge(stubs: Iterable[Stub]) -> list[Stub]:
         if known is None:
             by_behaviour[stub.cluster, stub.behaviour] = stub
             continue
+        named = [*_members(known), *_members(stub)]
         first, other = (known, stub) if (known.time, known.key) <= (stub.time, stub.key) else (stub, known)
         first.count += other.count
         if (other.last_time, other.last_key) > (first.last_time, first.last_key):
             first.last_time, first.last_key = other.last_time, other.last_key
             first.last_audit_id = other.last_audit_id
+        if len(named) > 2 and not is_upkeep(first):
+            first.members = earliest(named)
         by_behaviour[stub.cluster, stub.behaviour] = first
     return [*single, *by_behaviour.values()]
+
+
+def _members(stub: Stub) -> list[tuple[str, int, str]]:
+    ends = [(stub.time, stub.key, stub.audit_id), (stub.last_time, stub.last_key, stub.last_audit_id)]
+    return stub.members or ends[: stub.count]

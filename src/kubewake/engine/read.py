@@ -20,7 +20,7 @@ from kubewake.event import NO_BODY, STAGES, AuditEvent, Batch
 from kubewake.facts import Context, Facts
 from kubewake.fields import is_told_by_question
 from kubewake.head import HeadBatch, HeadRef, heads_of
-from kubewake.observation import Hit, Observation, Stub
+from kubewake.observation import Hit, Observation, Stub, earliest
 from kubewake.rules.condition import fields_of
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 
@@ -101,6 +101,7 @@ class Behaviour:
         "cluster",
         "code",
         "feeds",
+        "gives_evidence",
         "ignored",
         "is_partial",
         "mark",
@@ -141,6 +142,7 @@ class Behaviour:
         self.mark: object = None
         self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
         self.is_partial = is_partial
+        self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0
 
 
@@ -188,12 +190,13 @@ class Reader:
         open_stubs: dict[tuple[int, str], int] = {}
         times: dict[int, str] = {}
         ends: dict[int, tuple[int, str | None]] = {}
+        members: dict[int, list[tuple[str, int, str]]] = {}
         for batch in batches:
             observation.file = batch.file
             observation.size_bytes += batch.size_bytes
             observation.skipped += batch.skipped
             whole = heads_of(batch) if isinstance(batch, Batch) else batch
-            self._read_batch(whole, observation, open_stubs, times, ends, keys, owners)
+            self._read_batch(whole, observation, open_stubs, times, ends, members, keys, owners)
             if whole.malformed:
                 observation.malformed = observation.malformed + whole.malformed
                 observation.malformed_total += len(whole.malformed)
@@ -205,6 +208,9 @@ class Reader:
             stub = observation.stubs[owner]
             stub.count, stub.last_time = counts[owner], time
             stub.last_key, stub.last_audit_id = ends[owner][0], ends[owner][1] or ""
+        for owner, named in members.items():
+            if len(named) > 2:
+                observation.stubs[owner].members = earliest(named)
         observation.events = len(keys)
         observation.keys, observation.owners = keys.tobytes(), owners.tobytes()
         return observation
@@ -216,6 +222,7 @@ class Reader:
         open_stubs: dict[tuple[int, str], int],
         times: dict[int, str],
         ends: dict[int, tuple[int, str | None]],
+        members: dict[int, list[tuple[str, int, str]]],
         keys: "array[int]",
         owners: "array[int]",
     ) -> None:
@@ -343,18 +350,25 @@ class Reader:
                 ends[owner] = (key, head.audit_id)
             elif (time, key) < (stubs[owner].time, stubs[owner].key):
                 begin(stubs[owner], head, time, key, lines[index])
+            if behaviour.gives_evidence:
+                if known is None:
+                    members[owner] = [(time, key, head.audit_id or "")]
+                else:
+                    members[owner].append((time, key, head.audit_id or ""))
             if feeds:
                 moment = f"{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}"
                 owner = open_stubs.get((behaviour.number, moment), -1)
                 fed.append((len(keys) - 1, owner if owner >= 0 else len(stubs)))
                 if owner >= 0:
                     extend(stubs[owner], head, time, key, lines[index])
+                    members[owner].append((time, key, head.audit_id or ""))
                     continue
                 event = event or load(index)
                 if event is None:
                     fed.pop()
                     continue
                 open_stubs[behaviour.number, moment] = len(stubs)
+                members[len(stubs)] = [(time, key, head.audit_id or "")]
                 feed = place(behaviour.outline, head, key, file, lines[index])
                 feed.behaviour = digest(f"{behaviour.number}\0{moment}".encode())
                 feed.is_feed = True

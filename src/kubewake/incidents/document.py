@@ -57,8 +57,7 @@ def build_incident(
     audit_ids: dict[str, None] = {}
     keys: dict[str, None] = {}
     for event in events:
-        ref = event.ref
-        for audit_id, key in ((ref.audit_id, ref.key), (ref.last_audit_id, ref.last_key)):
+        for key, audit_id in event.ref.events:
             if audit_id:
                 audit_ids[audit_id] = None
             keys[key_text(key)] = None

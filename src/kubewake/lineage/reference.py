@@ -55,11 +55,18 @@ class EventRef(Struct, frozen=True, array_like=True, gc=False):
     """The identity had done the same kind of thing before, and often, when this request came."""
     notable: bool = False
     """It passed singly: a write, a refusal, a sensitive read or something that a rule named."""
+    members: tuple[tuple[int, str], ...] = ()
+    """Key and audit id of each of several like requests, where there are more than the first and the last."""
 
     @property
     def request(self) -> int:
         """Number of the request over all its stages."""
         return self.key >> 2
+
+    @property
+    def events(self) -> tuple[tuple[int, str], ...]:
+        """Key and audit id of each event that is named, the first one first."""
+        return (*(self.members or ((self.key, self.audit_id),)), (self.last_key, self.last_audit_id))
 
 
 def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
@@ -91,6 +98,7 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
         detail_of(stub.values) if stub.values else "",
         routine,
         not stub.behaviour,
+        tuple((key, audit_id) for _, key, audit_id in stub.members) if stub.members else (),
     )
 
 

@@ -14,7 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.errors import StoreError
-from kubewake.observation import Evidence, Hit, Stub, evidence_of
+from kubewake.observation import Evidence, Hit, Stub, evidence_in
 from kubewake.rules.compiled import CorrelationRule
 from kubewake.rules.predicate import number_of, text_of
 from kubewake.rules.window import Entry, Window
@@ -154,7 +154,7 @@ class Correlator:
             if rule.fields and value is None:
                 continue
             group = (suppressed_by or "", *_group(rule, stub, hit))
-            entry = Entry(now, stub.key, tuple(positions), stub.count, value, evidence_of(stub))
+            entry = Entry(now, stub.key, tuple(positions), stub.count, value, tuple(evidence_in(stub)))
             match = self._enter(rule, group, entry, stub, hit)
             if match is not None:
                 yield match
@@ -195,7 +195,7 @@ class Correlator:
         if window.fired is None:
             first = contributing[0] if contributing else entry
             window.fired = (first.time, first.key)
-            evidence = tuple(item.evidence for item in contributing if item.key != stub.key)
+            evidence = _evidence_before(stub, contributing)
         return self._hit(rule, key, window, stub, evidence, hit.values)
 
     def _close_before(self, now: int) -> Iterator[CorrelationHit]:
@@ -210,7 +210,7 @@ class Correlator:
             if entries and window.holds_between(entries[0].time, closes):
                 window.fired = (entries[0].time, entries[0].key)
                 last = group.last
-                evidence = tuple(item.evidence for item in entries if item.key != last.key)
+                evidence = _evidence_before(last, entries)
                 yield self._hit(rule, key, window, last, evidence, {})
             before = len(window.entries)
             window.drop_until(closes)
@@ -291,6 +291,11 @@ class Correlator:
             group.closes, group.last = item.closes, item.last
             if item.closes:
                 heapq.heappush(self._due, (item.closes, item.rule, item.group))
+
+
+def _evidence_before(stub: Stub, entries: Iterable[Entry]) -> tuple[Evidence, ...]:
+    """The events of a window without those that the stub names itself."""
+    return tuple(evidence for entry in entries if entry.key != stub.key for evidence in entry.evidence)
 
 
 def waits_for_close(rule: CorrelationRule) -> bool:

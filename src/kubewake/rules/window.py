@@ -17,7 +17,7 @@ SLACK_MICROSECONDS = 30_000_000
 
 
 class Entry(Struct, frozen=True, array_like=True):
-    """One event in a window. `rules` are the positions of the rules that it matched."""
+    """One event in a window, or `weight` like ones that came together. `rules` are the positions of the rules that it matched."""
 
     time: int
     """Event time in microseconds since 1970."""
@@ -25,7 +25,7 @@ class Entry(Struct, frozen=True, array_like=True):
     rules: tuple[int, ...]
     weight: int
     value: str | float | None
-    evidence: Evidence
+    evidence: tuple[Evidence, ...]
 
 
 def _order(entry: Entry) -> tuple[int, int]:

@@ -59,8 +59,8 @@ class TestTake:
 
         whole, cut = taken([observation(*stubs)]), taken(chunks)
 
-        assert [(s.time, s.key, s.count, s.last_key) for s in whole] == [
-            (s.time, s.key, s.count, s.last_key) for s in cut
+        assert [(s.time, s.key, s.count, s.last_key, s.members) for s in whole] == [
+            (s.time, s.key, s.count, s.last_key, s.members) for s in cut
         ]
 
 
@@ -135,3 +135,12 @@ def test_merge_keeps_the_earliest_as_evidence_and_the_latest_as_end():
 
     assert {2, 3} == set(merged)
     assert (3, second(5)) == (merged[2].count, merged[2].last_time)
+
+
+def test_merge_names_the_events_of_all_parts_in_order():
+    parts = [
+        stub(1, second(5), behaviour=7),
+        stub(2, second(3), behaviour=7, count=3, members=[(second(n), n << 2, f"a{n}") for n in (3, 4, 6)]),
+    ]
+
+    assert ["a3", "a4", "a1", "a6"] == [member[2] for member in merge(parts)[0].members]

@@ -6,6 +6,7 @@ import pytest
 from kubewake.engine import Fold, Reader
 from kubewake.facts import Context
 from kubewake.formats import batches, head_batches
+from kubewake.observation import MAX_MEMBERS, evidence_in
 from kubewake.rules.pack import load_rules
 
 RESOURCES = ("pods", "configmaps", "serviceaccounts")
@@ -61,6 +62,24 @@ def test_the_first_and_last_event_are_those_by_time_whatever_came_first(rules):
     assert (stub.last_audit_id, stub.count) == ("id-pods-10:00:00-9", 5)
 
 
+def test_a_stub_names_each_of_its_events_up_to_a_bound(rules):
+    few = read(rules, line(7), line(3), line(9), line(1), line(5)).stubs
+    assert [[member[2][-1] for member in stub.members] for stub in few] == [list("13579")] * 2
+
+    many = read(rules, *(line(n) for n in range(200))).stubs[0]
+    assert (many.count, len(many.members)) == (200, MAX_MEMBERS)
+    assert [item.audit_id[-3:] for item in evidence_in(many)][-2:] == ["-63", "199"]
+
+
+def test_what_a_component_does_within_its_job_is_only_counted(rules):
+    event = msgspec.json.decode(line(0))
+    event["user"] = {"username": "system:node:worker-1", "groups": ["system:nodes", "system:authenticated"]}
+    event["userAgent"] = "kubelet/v1.34.0 (linux/amd64) kubernetes/0000000"
+    event |= {"verb": "get", "objectRef": {"resource": "nodes", "name": "worker-1"}, "requestURI": "/api/v1/nodes/worker-1"}
+    events = [{**event, "auditID": str(number)} for number in range(5)]
+    assert [(stub.count, stub.members) for stub in read(rules, *map(msgspec.json.encode, events)).stubs] == [(5, [])]
+
+
 def test_repeats_are_taken_back_from_stub_and_feed(rules):
     fold = Fold(rules)
     seen = read(rules, *(line(n) for n in range(4)), line(2), line(3))
@@ -77,6 +96,7 @@ def test_feeds_complete_a_correlation(rules):
     ]
     assert len(found) == 1
     assert {audit_id.split("-")[1] for audit_id in found[0].audit_ids} == set(RESOURCES)
+    assert (found[0].count, len(set(found[0].audit_ids))) == (9, 9)
 
 
 def test_events_without_a_readable_time_are_counted_in_every_observation(rules):
