@@ -75,7 +75,11 @@ def test_what_a_component_does_within_its_job_is_only_counted(rules):
     event = msgspec.json.decode(line(0))
     event["user"] = {"username": "system:node:worker-1", "groups": ["system:nodes", "system:authenticated"]}
     event["userAgent"] = "kubelet/v1.34.0 (linux/amd64) kubernetes/0000000"
-    event |= {"verb": "get", "objectRef": {"resource": "nodes", "name": "worker-1"}, "requestURI": "/api/v1/nodes/worker-1"}
+    event |= {
+        "verb": "get",
+        "objectRef": {"resource": "nodes", "name": "worker-1"},
+        "requestURI": "/api/v1/nodes/worker-1",
+    }
     events = [{**event, "auditID": str(number)} for number in range(5)]
     assert [(stub.count, stub.members) for stub in read(rules, *map(msgspec.json.encode, events)).stubs] == [(5, [])]
 
