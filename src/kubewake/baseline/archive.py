@@ -11,6 +11,7 @@ from kubewake.baseline.probation import Novelty, Probation
 from kubewake.baseline.volume import Volume
 from kubewake.errors import StoreError
 from kubewake.finding import Notice
+from kubewake.snapshot import decode_state
 
 ARCHIVE_VERSION = 1
 REFUSED_MAX = 10_000
@@ -94,17 +95,9 @@ def pack(archive: Archive, running: Running) -> bytes:
     return msgspec.msgpack.encode(_Saved(ARCHIVE_VERSION, archive, running))
 
 
-def unpack(data: bytes) -> tuple[Archive, Running]:
-    """The state again; raises StoreError where it cannot be read."""
-    try:
-        saved = msgspec.msgpack.decode(data, type=_Saved)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"saved baseline cannot be read ({error}); delete the state to start afresh") from error
-    if saved.version != ARCHIVE_VERSION:
-        raise StoreError(
-            f"saved baseline has version {saved.version}, this kubewake reads {ARCHIVE_VERSION}; "
-            "delete the state to start afresh",
-        )
+def unpack(data: bytes, what: str = "saved baseline") -> tuple[Archive, Running]:
+    """The state again; raises StoreError, which says what cannot be read."""
+    saved = decode_state(data, _Saved, what, version=ARCHIVE_VERSION)
     return saved.archive, saved.running
 
 

@@ -13,10 +13,10 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors.failure import Failures, note
-from kubewake.errors import StoreError
 from kubewake.finding import Severity
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo
+from kubewake.snapshot import decode_state
 
 
 class Detection(Struct, frozen=True, kw_only=True):
@@ -274,13 +274,7 @@ class DetectorSet:
 
     def restore(self, data: bytes) -> None:
         """Take the state of every detector that the snapshot knows at its present version; others stay fresh."""
-        try:
-            states: Mapping[str, bytes] = msgspec.msgpack.decode(data, type=dict[str, bytes])
-        except msgspec.DecodeError as error:
-            raise StoreError(
-                f"saved detector state cannot be read ({error}); delete the state to start afresh"
-            ) from error
-        for name, state in states.items():
+        for name, state in decode_state(data, dict[str, bytes], "saved state of detectors").items():
             item = self._detectors.get(name)
             if item is not None:
                 item.restore(state)

@@ -21,6 +21,7 @@ from kubewake.finding import (
 )
 from kubewake.observation import Evidence, Hit, Stub, evidence_in, evidence_of
 from kubewake.rules.model import RuleInfo, fill, fill_step
+from kubewake.snapshot import decode_state
 
 MAX_OPEN_FINDINGS = 50_000
 """Findings that can still grow at once; beyond it the longest idle are closed early (they lose nothing but growth)."""
@@ -155,7 +156,7 @@ class FindingBook:
         """Go on from a snapshot."""
         self._open.clear()
         self._by_id.clear()
-        for saved in msgspec.msgpack.decode(data, type=list[_Saved]):
+        for saved in decode_state(data, list[_Saved], "saved findings"):
             entry = self._open[saved.group] = _Group(saved.finding, saved.closes)
             entry.requests.update(saved.requests)
             self._by_id[saved.finding.id] = saved.finding

@@ -16,6 +16,7 @@ from kubewake.engine.findings import later
 from kubewake.engine.read import SPAN_CHARACTERS, UNOWNED
 from kubewake.engine.settled import is_upkeep
 from kubewake.observation import Observation, Stub, earliest
+from kubewake.snapshot import decode_state
 
 LATENESS_SECONDS = 30
 """Recorded logs are up to 2.1 s out of order by stage timestamp; API servers hold webhook batches for up to 30 s."""
@@ -118,7 +119,7 @@ class Order:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        saved = msgspec.msgpack.decode(data, type=_Saved)
+        saved = decode_state(data, _Saved, "saved order of events")
         self._committed, self._latest = saved.committed, saved.latest
         self._generation_ends = saved.generation_ends
         self._generations = deque(set(array("Q", keys)) for keys in saved.generations)

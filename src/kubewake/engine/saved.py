@@ -7,8 +7,9 @@ from msgspec import Struct
 
 from kubewake.baseline import Archive, Baseline, Lesson, Verdict
 from kubewake.baseline.archive import pack, unpack
-from kubewake.errors import InputError, StoreError
+from kubewake.errors import InputError
 from kubewake.finding import InputSummary
+from kubewake.snapshot import decode_state
 
 SNAPSHOT_VERSION = 1
 BASELINE = "baseline"
@@ -25,24 +26,18 @@ class Saved(Struct):
     fleet: bytes
 
 
-def decode_saved(data: bytes) -> Saved:
-    """A snapshot again; raises StoreError where it cannot be read."""
-    try:
-        saved = msgspec.msgpack.decode(data, type=Saved)
-    except msgspec.DecodeError as error:
-        raise StoreError(f"saved engine state cannot be read ({error}); delete the state to start afresh") from error
-    if saved.version != SNAPSHOT_VERSION:
-        raise StoreError(
-            f"saved engine state has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
-            "delete the state to start afresh",
-        )
-    return saved
+def decode_saved(data: bytes, place: str = "") -> Saved:
+    """A snapshot again; raises StoreError, which names the place that it is from, where it cannot be read."""
+    return decode_state(data, Saved, f"{place}: saved engine state".lstrip(": "), version=SNAPSHOT_VERSION)
 
 
-def saved_archives(data: bytes) -> dict[str, Archive]:
-    """What is usual, by cluster, in a snapshot of a `Fold`; raises StoreError."""
-    clusters = decode_saved(data).clusters
-    return {name: unpack(parts[BASELINE])[0] for name, parts in clusters.items() if BASELINE in parts}
+def saved_archives(data: bytes, place: str) -> dict[str, Archive]:
+    """What is usual, by cluster, in a snapshot of a `Fold` that is from a place; raises StoreError."""
+    return {
+        name: unpack(parts[BASELINE], f"{place}: saved baseline of cluster '{name}'")[0]
+        for name, parts in decode_saved(data, place).clusters.items()
+        if BASELINE in parts
+    }
 
 
 def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
@@ -55,9 +50,12 @@ def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
     return msgspec.msgpack.encode(saved)
 
 
-def with_verdict(data: bytes, verdict: Verdict) -> tuple[bytes, list[Lesson]]:
-    """A snapshot of a `Fold` after a verdict, and what that did; raises StoreError, InputError for another cluster."""
-    saved = decode_saved(data)
+def with_verdict(data: bytes, verdict: Verdict, place: str) -> tuple[bytes, list[Lesson]]:
+    """A snapshot of a `Fold`, from a place, after a verdict, and what that did.
+
+    Raises StoreError where it cannot be read, InputError where it knows nothing of the verdict's cluster.
+    """
+    saved = decode_saved(data, place)
     parts = saved.clusters.get(verdict.cluster, {})
     if BASELINE not in parts:
         raise InputError(unknown_cluster(verdict.cluster, saved.clusters))

@@ -8,6 +8,7 @@ only counted until the next day.
 import msgspec
 
 from kubewake.observation import Stub
+from kubewake.snapshot import decode_state
 
 HOUR_CHARACTERS = 13
 """Length of `2026-11-23T07`."""
@@ -48,4 +49,4 @@ class Settled:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        self._hours = msgspec.msgpack.decode(data, type=dict[int, str])
+        self._hours = decode_state(data, dict[int, str], "saved ordinary behaviours")

@@ -1,7 +1,6 @@
 """Which versions a cluster runs, as its own components state, and what that means for findings about vulnerabilities."""
 
 import re
-from typing import Any
 
 import msgspec
 
@@ -9,6 +8,7 @@ from kubewake.finding import Finding
 from kubewake.observation import Stub
 from kubewake.rules.affected import read_affected
 from kubewake.rules.model import RuleInfo
+from kubewake.snapshot import decode_state
 
 MAX_VERSIONS = 32
 """Versions remembered per component; a cluster in the middle of an upgrade has two or three."""
@@ -76,6 +76,5 @@ class Versions:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        seen: dict[str, Any] = msgspec.msgpack.decode(data, type=dict[str, list[str]])
-        self._seen = seen
+        self._seen = decode_state(data, dict[str, list[str]], "saved versions of components")
         self._clients = set()

@@ -5,7 +5,6 @@ from collections import OrderedDict
 import msgspec
 from msgspec import Struct
 
-from kubewake.errors import StoreError
 from kubewake.finding import Incident, Notice
 from kubewake.incidents.book import CampaignBook, is_near, is_visited
 from kubewake.incidents.campaign import Campaign
@@ -34,6 +33,7 @@ from kubewake.lineage.session import Session, session_number
 from kubewake.lineage.state import count_child, is_hub
 from kubewake.observation import Signal, Stub
 from kubewake.rules.model import RuleInfo
+from kubewake.snapshot import decode_state
 
 SNAPSHOT_VERSION = 1
 
@@ -328,15 +328,7 @@ class IncidentBuilder:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
-        try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"saved incidents cannot be read ({error}); delete the state to start afresh") from error
-        if saved.version != SNAPSHOT_VERSION:
-            raise StoreError(
-                f"saved incidents have version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
-                "delete the state to start afresh",
-            )
+        saved = decode_state(data, _Saved, "saved state of incidents", version=SNAPSHOT_VERSION)
         book, flow = self._book, self._flow
         book.campaigns = {campaign.id: campaign for campaign in saved.campaigns}
         book.active, book.merged, book.evicted = saved.active, saved.merged, saved.evicted

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
-from kubewake.errors import StoreError
 from kubewake.finding import Incident, Notice, Severity
 from kubewake.incidents.builder import IncidentBuilder
 from kubewake.incidents.document import Reach
@@ -15,6 +14,7 @@ from kubewake.lineage import Coverage, Lineage
 from kubewake.lineage.session import session_number
 from kubewake.observation import Evidence, Signal, Stub
 from kubewake.rules.model import RuleInfo
+from kubewake.snapshot import decode_state
 
 
 class Accusation(Struct, frozen=True):
@@ -107,9 +107,6 @@ class Stories:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
-        try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"saved stories cannot be read ({error}); delete the state to start afresh") from error
+        saved = decode_state(data, _Saved, "saved state of stories")
         self._lineage.restore(saved.lineage)
         self._builder.restore(saved.incidents)

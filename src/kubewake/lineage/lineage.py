@@ -7,7 +7,6 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from kubewake.errors import StoreError
 from kubewake.lineage.binding import grant_of
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import LINKS, Coverage, Link, LinkKind, Observer, link_number
@@ -29,6 +28,7 @@ from kubewake.lineage.session import (
 )
 from kubewake.lineage.state import Place, State, is_routine_actor
 from kubewake.observation import Stub
+from kubewake.snapshot import decode_state
 
 SNAPSHOT_VERSION = 1
 KNOWN_REQUESTS = 5
@@ -283,15 +283,7 @@ class Lineage:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; raises StoreError where it cannot be read."""
-        try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"saved lineage cannot be read ({error}); delete the state to start afresh") from error
-        if saved.version != SNAPSHOT_VERSION:
-            raise StoreError(
-                f"saved lineage has version {saved.version}, this kubewake reads {SNAPSHOT_VERSION}; "
-                "delete the state to start afresh",
-            )
+        saved = decode_state(data, _Saved, "saved lineage", version=SNAPSHOT_VERSION)
         sessions = self.sessions
         sessions.by_number = {session.number: session for session in saved.sessions}
         sessions.identities = saved.identities

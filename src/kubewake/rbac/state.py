@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kubewake.errors import InputError
 from kubewake.rbac.model import Binding, Grant, Request, Role, Rule, Subject, binding_of, groups_of, role_of
+from kubewake.snapshot import decode_state
 
 ROLE_KINDS = frozenset({"Role", "ClusterRole"})
 BINDING_KINDS = frozenset({"RoleBinding", "ClusterRoleBinding"})
@@ -174,7 +175,7 @@ class RbacState:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
-        saved = msgspec.msgpack.decode(data, type=_Saved)
+        saved = decode_state(data, _Saved, "saved RBAC")
         self._roles = {(role.namespace, role.name): role for role in saved.roles}
         self._bindings = {(binding.namespace, binding.name): binding for binding in saved.bindings}
         self.service_accounts = set(saved.service_accounts)

@@ -13,11 +13,11 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from kubewake.errors import StoreError
 from kubewake.observation import Evidence, Hit, Stub, evidence_in
 from kubewake.rules.compiled import CorrelationRule
 from kubewake.rules.predicate import number_of, text_of
 from kubewake.rules.window import Entry, Window
+from kubewake.snapshot import decode_state
 
 MAX_GROUPS = 20_000
 """Groups that one correlation follows at once; the longest idle goes first."""
@@ -271,12 +271,7 @@ class Correlator:
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; windows of correlations that no longer exist are dropped."""
-        try:
-            saved = msgspec.msgpack.decode(data, type=_Saved)
-        except msgspec.DecodeError as error:
-            raise StoreError(f"saved windows cannot be read ({error}); delete the state to start afresh") from error
-        if saved.version != SNAPSHOT_VERSION:
-            raise StoreError(f"saved windows have version {saved.version}; delete the state to start afresh")
+        saved = decode_state(data, _Saved, "saved state of correlations", version=SNAPSHOT_VERSION)
         self._groups = {name: {} for name in self._rules}
         self._due = []
         self._sizes = dict.fromkeys(self._rules, 0)
