@@ -103,7 +103,7 @@ FULL = Ablation("full", "part", {})
 HELD_OUT = "rule weights of the other recordings"
 KINDS = ("part", "link", "statistics")
 """Kinds of ablation: whole kinds of evidence, single links, single ideas of the statistics."""
-STORIES = "kubewake.engine.fold.Stories"
+STORIES = "kubewake.engine.cluster.Stories"
 
 
 def ablations() -> list[Ablation]:

@@ -37,10 +37,11 @@ class Metrics:
             "kubewake_incidents", "Incidents opened, by severity.", ["severity"], registry=registry
         )
         self.notices = Counter("kubewake_notices", "Notices about the stream or kubewake itself.", registry=registry)
-        self.detector_failures = Counter(
-            "kubewake_detector_failures",
-            "Events that a detector failed on, by detector and type of exception; all else saw them.",
-            ["detector", "error"],
+        self.part_failures = Counter(
+            "kubewake_part_failures",
+            "Events that a detector or another part of the engine failed on, by part and type of exception; all else "
+            "saw them.",
+            ["part", "error"],
             registry=registry,
         )
         self.deliveries = Counter(

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, TypeVar, runtime_checkab
 import msgspec
 from msgspec import Struct
 
-from kubewake.detectors.failure import Failures, note
+from kubewake.detectors.failure import Failures, note, restore_parts, save_parts
 from kubewake.finding import Severity
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo
@@ -249,14 +249,14 @@ class DetectorSet:
 
     def _note(self, failed: "Observe", stub: Stub, error: Exception) -> None:
         owner = next(item for item in self._detectors.values() if item.observe == failed)
-        note(self.failures, owner.infos[0].id, stub, error)
+        note(self.failures, owner.infos[0].id, error, stub)
 
     def _is_wanted(self, item: Detector, scene: Scene, stub: Stub) -> bool:
         wants: Wants | None = getattr(item, "wants", None)
         try:
             return wants is None or wants(scene)
         except Exception as error:  # noqa: BLE001  # counted and told; asking the detector itself misses nothing
-            note(self.failures, item.infos[0].id, stub, error)
+            note(self.failures, item.infos[0].id, error, stub)
             return True
 
     def _of_scene(self, scene: Scene, stub: Stub) -> "tuple[Observe, ...]":
@@ -270,14 +270,15 @@ class DetectorSet:
 
     def snapshot(self) -> bytes:
         """State of all detectors, by first rule id and version."""
-        return msgspec.msgpack.encode({name: item.snapshot() for name, item in self._detectors.items()})
+        return msgspec.msgpack.encode(save_parts(self._detectors, self.failures))
 
     def restore(self, data: bytes) -> None:
-        """Take the state of every detector that the snapshot knows at its present version; others stay fresh."""
-        for name, state in decode_state(data, dict[str, bytes], "saved state of detectors").items():
-            item = self._detectors.get(name)
-            if item is not None:
-                item.restore(state)
+        """Take the state of every detector that the snapshot knows at its present version; others begin anew.
+
+        Raises StoreError where it is no snapshot.
+        """
+        states = decode_state(data, dict[str, bytes], "saved state of detectors")
+        restore_parts(self._detectors, states, self.failures)
 
 
 SCENES_MAX = 20_000

@@ -4,22 +4,18 @@ A deterministic function of the stubs in event-time order: no clock, no input or
 holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
 
 from kubewake.baseline import Archive, Baseline
-from kubewake.baseline.catalog import rows_of
-from kubewake.detectors import Detection, Detector, DetectorSet, cluster_detectors, fleet_detectors
-from kubewake.detectors.failure import Failure, Failures, together
-from kubewake.engine.access import Access
+from kubewake.detectors import Detector, DetectorSet, fleet_detectors
+from kubewake.detectors.failure import Failure, Failures, note, together
+from kubewake.engine.cluster import ClusterFold
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.notices import failure_notice, notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.engine.saved import SNAPSHOT_VERSION, Saved, decode_saved
-from kubewake.engine.settled import Settled, is_upkeep
-from kubewake.engine.versions import Versions
 from kubewake.finding import (
     SEVERITIES,
     Finding,
@@ -27,12 +23,10 @@ from kubewake.finding import (
     InputSummary,
     Notice,
     ResultDocument,
-    Severity,
     Summary,
     count_severities,
 )
-from kubewake.incidents import Accusation, Stories
-from kubewake.observation import Evidence, Hit, Observation, Signal, Stub
+from kubewake.observation import Observation
 from kubewake.rbac import RbacState
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
@@ -40,151 +34,6 @@ from kubewake.rules.ruleset import RuleSet
 MAX_MALFORMED_KEPT = 100
 END_OF_TIME = "9999-99"
 """After every timestamp, readable or not."""
-
-
-class ClusterFold:
-    """Everything that is learnt about one cluster: windows, detectors, RBAC, lineage and stories."""
-
-    def __init__(
-        self,
-        rules: RuleSet,
-        detectors: Iterable[type[Detector]] | None,
-        infos: dict[str, RuleInfo],
-        rbac: RbacState | None,
-    ) -> None:
-        self._rules = rules
-        self._infos = infos
-        self._correlator = rules.new_correlator()
-        self._detectors = DetectorSet(cluster_detectors(detectors), infos)
-        self._settled = Settled()
-        self._versions = Versions()
-        self._access = Access(None if rbac is None else rbac.copy())
-        self.stories = Stories(infos, reach=self._access)
-        self.baseline = Baseline(self.stories.is_suspected)
-        self._notices: list[Notice] = []
-
-    def observe(self, stub: Stub, book: FindingBook, fleet: DetectorSet) -> None:
-        """Pass one stub through every stateful part, the fleet's detectors too; findings open and grow in the book."""
-        accusations: list[Accusation] = []
-        if stub.is_feed:
-            self._correlate(stub, book, accusations)
-            if accusations:
-                self.stories.observe(stub, accusations)
-            return
-        self._access.observe(stub)
-        self._versions.observe(stub)
-        for hit in stub.hits:
-            self._accuse(accusations, book, hit, stub, (), None, None)
-        self._correlate(stub, book, accusations)
-        detections: Iterable[Detection]
-        repeat = self._settled.is_repeat(stub)
-        if repeat:
-            detections = self._detectors.count(stub)
-        else:
-            detections = chain(self._detectors.observe(stub), fleet.observe(stub))
-        for detection in detections:
-            suppressor = self._rules.suppressor_of_stub(detection.rule, detection.stub)
-            hit = Hit(detection.rule, suppressor, detection.values)
-            self._accuse(accusations, book, hit, detection.stub, detection.evidence, None, detection.severity)
-        if repeat and not accusations and is_upkeep(stub):
-            return
-        day = self.baseline.day
-        surprises = self.baseline.observe(stub)
-        if surprises:
-            self._report(surprises, stub, book, {item.rule.id for item in accusations})
-        self.stories.observe(stub, accusations, surprises)
-        if surprises or self.baseline.day != day:
-            self.stories.shift_bar(self.baseline.bar_shift(self.stories.statistical))
-            if day and self.baseline.day != day:
-                digest = self.stories.digest(stub.time)
-                self._notices += [] if digest is None else [digest]
-
-    def _correlate(self, stub: Stub, book: FindingBook, accusations: list[Accusation]) -> None:
-        """Pass a stub to the correlations, and what they complete to the book."""
-        if stub.hits or self._correlator.waiting:
-            for match in self._correlator.observe(stub):
-                hit = Hit(match.rule, match.suppressed_by, match.values)
-                self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
-
-    def _report(self, surprises: Sequence[Signal], stub: Stub, book: FindingBook, told: Collection[str]) -> None:
-        """Open the findings that rest on the baseline. In incidents the surprises weigh, not these."""
-        for rule, signal in rows_of(stub, surprises):
-            info = self._infos.get(rule)
-            if info is None or rule in told:
-                continue
-            new = [trait["facet"] for trait in signal.detail["traits"] if trait["nats"] > 0]
-            values = {
-                "value": signal.detail["action"],
-                "aspects": new,
-                "surprise": signal.text,
-                "user.username": stub.user,
-            }
-            hit = Hit(rule, self._rules.suppressor_of_stub(rule, stub), values)
-            signal.detail.setdefault("finding", book.add(info, hit, stub).id)
-
-    def notices(self) -> list[Notice]:
-        """Notices since the last call: shifts of what is usual, and each day's digest."""
-        notices, self._notices = [*self._notices, *self.baseline.notices()], []
-        return notices
-
-    def _accuse(
-        self,
-        accusations: list[Accusation],
-        book: FindingBook,
-        hit: Hit,
-        stub: Stub,
-        earlier: Sequence[Evidence],
-        group: tuple[object, ...] | None,
-        severity: Severity | None,
-    ) -> None:
-        info = self._infos.get(hit.rule)
-        if info is None:
-            return
-        finding = book.add(info, hit, stub, earlier=earlier, group=group, severity=severity)
-        self._versions.explain(info, finding)
-        accusations.append(
-            Accusation(
-                rule=info,
-                finding=finding.id,
-                stub=stub,
-                evidence=earlier,
-                severity=severity,
-                suppressed=hit.suppressed_by is not None,
-            ),
-        )
-
-    @property
-    def evicted(self) -> dict[str, int]:
-        """Windows and events that correlations forgot to stay within bounds, by rule."""
-        return self._correlator.evicted
-
-    @property
-    def failures(self) -> Failures:
-        """What this cluster's detectors failed on."""
-        return self._detectors.failures
-
-    def snapshot(self) -> dict[str, bytes]:
-        """State of each part, by name."""
-        return {
-            "correlations": self._correlator.snapshot(),
-            "detectors": self._detectors.snapshot(),
-            "rbac": self._access.state.snapshot(),
-            "settled": self._settled.snapshot(),
-            "versions": self._versions.snapshot(),
-            "stories": self.stories.snapshot(),
-            "baseline": self.baseline.snapshot(),
-        }
-
-    def restore(self, parts: dict[str, bytes]) -> None:
-        """Go on from `snapshot()`."""
-        self._correlator.restore(parts["correlations"])
-        self._detectors.restore(parts["detectors"])
-        self._access.state.restore(parts["rbac"])
-        self._settled.restore(parts["settled"])
-        self._versions.restore(parts["versions"])
-        self.stories.restore(parts["stories"])
-        if "baseline" in parts:
-            self.baseline.restore(parts["baseline"])
 
 
 class Fold:
@@ -215,6 +64,7 @@ class Fold:
         self._book = FindingBook(self._infos)
         self._input = InputSummary()
         self._files: dict[str, None] = {}
+        self._failures: Failures = {}
         self._told_failures: set[tuple[str, str]] = set()
 
     def absorb(self, observation: Observation) -> None:
@@ -246,15 +96,18 @@ class Fold:
     def advance(self, *, flush: bool = False) -> list[Finding | Incident | Notice]:
         """Pass on what is in order; returns new and grown findings, incidents and notices."""
         for stub in self._order.take(flush=flush):
-            self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
+            try:
+                self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
+            except Exception as error:  # noqa: BLE001  # outside all parts; the stubs behind it must not be lost with it
+                note(self._failures, "fold", error, stub)
         incidents = [incident for cluster in self._clusters.values() for incident in cluster.stories.changed()]
         for incident in incidents:
             self._book.link(incident)
         notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
         for failure in self.failures():
-            if (failure.detector, failure.error) not in self._told_failures:
-                self._told_failures.add((failure.detector, failure.error))
-                notices.append(failure_notice(failure))
+            if (failure.part, failure.error) not in self._told_failures:
+                self._told_failures.add((failure.part, failure.error))
+                notices.append(failure_notice(failure, self._input.last_time or ""))
         return [*self._book.changed(), *incidents, *notices]
 
     def archives(self, *, settled: bool = False) -> dict[str, Archive]:
@@ -344,9 +197,9 @@ class Fold:
         return counts
 
     def failures(self) -> list[Failure]:
-        """What detectors failed on since this fold was made, by detector and type of exception."""
-        parts = [cluster.failures for cluster in self._clusters.values()]
-        return [failure for _, failure in sorted(together([*parts, self._fleet.failures]).items())]
+        """What detectors and other parts failed on since this fold was made, by part and type of exception."""
+        clusters = [cluster.failures for cluster in self._clusters.values()]
+        return [failure for _, failure in sorted(together([self._failures, self._fleet.failures, *clusters]).items())]
 
     @property
     def infos(self) -> dict[str, RuleInfo]:

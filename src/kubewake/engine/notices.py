@@ -21,11 +21,11 @@ def notices_of(
     """Notices about one run, the same for the same input and rules.
 
     `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own;
-    `failures` is what detectors failed on.
+    `failures` is what parts of the engine failed on.
     """
     moment = summary.last_time or ""
     found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
-    found += map(failure_notice, failures)
+    found += [failure_notice(failure, moment) for failure in failures]
     ranks = [NEEDS.index(level) for level in summary.levels if level in NEEDS]
     blind = sorted(info.id for info in infos.values() if ranks and NEEDS.index(info.needs) > max(ranks))
     if blind:
@@ -44,16 +44,27 @@ def notices_of(
     return found
 
 
-def failure_notice(failure: Failure) -> Notice:
-    """A detector that failed: under one id for one detector and type of exception, however often it happens."""
-    times = "once" if failure.count == 1 else f"{failure.count:,} times, first"
+def failure_notice(failure: Failure, moment: str) -> Notice:
+    """A part that failed: under one id for one part and type of exception, however often it happens.
+
+    `moment` is the event time of one that failed on no event, but on its own state.
+    """
+    part, times = failure.part, "once" if failure.count == 1 else f"{failure.count:,} times, first"
+    if failure.time:
+        where = f"on an event of {failure.time} in cluster '{failure.cluster}' (audit id {failure.audit_id})"
+        cost = f"All other parts saw that event, and {part} still sees the others, but it may have missed something."
+    else:
+        where = "while its state was saved or read"
+        cost = f"{part} has to begin anew; all else goes on where it was."
+    if failure.words:
+        where += f": {failure.words}"
+    else:
+        cost += " This is a fault of kubewake: please report it with this notice."
     return Notice(
-        stable_id("n", "detector-failure", failure.detector, failure.error),
-        failure.time,
-        f"Detector {failure.detector} failed",
-        f"{failure.detector} raised {failure.error} ({failure.place}) {times} on an event of {failure.time} in cluster "
-        f"'{failure.cluster}'. All other detections saw that event, and {failure.detector} still sees the others, but it "
-        "may have missed something. This is a fault of kubewake: please report it with this notice.",
+        stable_id("n", "failure", part, failure.error),
+        failure.time or moment,
+        f"Part of the engine failed: {part}",
+        f"{part} raised {failure.error} ({failure.place}) {times} {where}. {cost}",
     )
 
 

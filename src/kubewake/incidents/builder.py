@@ -1,10 +1,13 @@
 """Grows campaigns from evidence and links, and tells which of them are incidents."""
 
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
 
+from kubewake.detectors.failure import Failures, note
 from kubewake.finding import Incident, Notice
 from kubewake.incidents.book import CampaignBook, is_near, is_visited
 from kubewake.incidents.campaign import Campaign
@@ -74,6 +77,8 @@ class IncidentBuilder:
         self._cluster = ""
         self._lately: OrderedDict[int, EventRef] = OrderedDict()
         self._aside: dict[int, list[tuple[Piece, EventRef]]] = {}
+        self.failures: Failures = {}
+        """Incidents that could not be told, since the start: not part of a snapshot."""
 
     def observe(self, stub: Stub, signals: list[Signal], links: list[Link]) -> None:
         """Take in a stub with what rules, statistics and lineage said of it."""
@@ -252,7 +257,8 @@ class IncidentBuilder:
     def current(self) -> list[Incident]:
         """Every incident, open and closed, oldest first."""
         self._built = {id_: built for id_, built in self._built.items() if id_ in self._book.campaigns}
-        incidents = [self._incident(campaign) for campaign in self._book.campaigns.values() if campaign.opened_time]
+        opened = (campaign for campaign in self._book.campaigns.values() if campaign.opened_time)
+        incidents = self._told(opened, self._incident)
         return sorted(incidents, key=lambda incident: (incident.first_time, incident.id))
 
     def changed(self) -> list[Incident]:
@@ -261,11 +267,26 @@ class IncidentBuilder:
         One that turned out to be part of another is told a last time, as closed, and is not `current` any more.
         """
         book = self._book
-        changed = [self._joined(campaign) for campaign in book.retired]
-        changed += [self._incident(book.campaigns[id_]) for id_ in book.changed if id_ in book.campaigns]
+        changed = self._told(book.retired, self._joined)
+        changed += self._told((book.campaigns[id_] for id_ in book.changed if id_ in book.campaigns), self._incident)
         book.retired.clear()
         book.changed.clear()
         return changed
+
+    def _told(self, campaigns: Iterable[Campaign], tell: Callable[[Campaign], Incident]) -> list[Incident]:
+        """The incidents that campaigns are; one that cannot be told stands as it was told before, if it was."""
+        incidents = []
+        for campaign in campaigns:
+            try:
+                incidents.append(tell(campaign))
+            except Exception as error:  # noqa: BLE001  # counted and told; the other incidents matter as much
+                failure = note(self.failures, "incidents", error)
+                if not failure.time:
+                    latest = max((event.ref for event in campaign.events.values()), key=attrgetter("time"))
+                    failure.time, failure.cluster, failure.audit_id = latest.time, campaign.cluster, latest.audit_id
+                if campaign.id in self._built:
+                    incidents.append(self._built[campaign.id][1])
+        return incidents
 
     def _joined(self, campaign: Campaign) -> Incident:
         """The last state of an incident that has become part of another."""

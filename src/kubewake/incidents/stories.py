@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 import msgspec
 from msgspec import Struct
 
+from kubewake.detectors.failure import Failures, note, together
 from kubewake.finding import Incident, Notice, Severity
 from kubewake.incidents.builder import IncidentBuilder
 from kubewake.incidents.document import Reach
@@ -46,27 +47,43 @@ class Stories:
     ) -> None:
         self._lineage = Lineage(disabled_links)
         self._builder = IncidentBuilder(rules, self._lineage, bar=bar, reach=reach)
+        self._failures: Failures = {}
 
     def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
-        """Take in the next stub, what rules found in it (or only now in an earlier one), and what surprised in it."""
-        links = self._lineage.observe(stub)
-        signals: list[Signal] = list(surprises)
-        late: list[tuple[Stub, Signal]] = []
-        for item in accusations:
-            signal = rule_signal(
-                item.rule, item.finding, item.evidence, severity=item.severity, suppressed=item.suppressed
-            )
-            if item.stub is stub:
-                signals.append(signal)
-            else:
-                late.append((item.stub, signal))
-        self._builder.observe(stub, signals, links)
-        for earlier, signal in late:
-            self._builder.accuse(earlier, signal)
+        """Take in the next stub, what rules found in it (or only now in an earlier one), and what surprised in it.
+
+        Raises nothing: `failures` counts the stubs that could not be followed.
+        """
+        try:
+            links = self._lineage.observe(stub)
+        except Exception as error:  # noqa: BLE001  # counted and told; what was found in the stub still counts
+            note(self._failures, "lineage", error, stub)
+            links = []
+        try:
+            signals: list[Signal] = list(surprises)
+            late: list[tuple[Stub, Signal]] = []
+            for item in accusations:
+                signal = rule_signal(
+                    item.rule, item.finding, item.evidence, severity=item.severity, suppressed=item.suppressed
+                )
+                if item.stub is stub:
+                    signals.append(signal)
+                else:
+                    late.append((item.stub, signal))
+            self._builder.observe(stub, signals, links)
+            for earlier, signal in late:
+                self._builder.accuse(earlier, signal)
+        except Exception as error:  # noqa: BLE001  # counted and told; the findings are in the book
+            note(self._failures, "incidents", error, stub)
 
     def is_suspected(self, user: str, session: tuple[str, str, str], since: float) -> bool:
         """Whether a session (credential, source, user agent of a user) is, or was since then, in an incident."""
         return self._builder.is_suspected(session_number(user, *session), since)
+
+    @property
+    def failures(self) -> Failures:
+        """What lineage and incidents failed on since the start."""
+        return together([self._failures, self._builder.failures])
 
     def shift_bar(self, nats: float) -> None:
         """Move the bar for stories that would not reach it without statistics."""

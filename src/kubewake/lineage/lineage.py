@@ -94,8 +94,8 @@ class Lineage:
 
     def observe(self, stub: Stub) -> list[Link]:
         """Take in the next stub; returns the links that end in it or that its session is born with."""
-        now = seconds_of(stub.time)
-        now = max(now, self.now)
+        self.session = None  # so that none is mistaken for this stub's where this fails before there is one
+        now = max(seconds_of(stub.time), self.now)
         self.now = now
         if not self._start:
             self._start = now

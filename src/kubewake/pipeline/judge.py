@@ -83,8 +83,8 @@ class Judge:
         """Events or bodies that the engine could not judge, since the start."""
         self._failure_logged_at = 0.0
         self._skipped_logged: set[str] = set()
-        self._detector_failures: dict[tuple[str, str], int] = {}
-        """Failures of detectors that are counted in the metrics, of the present fold."""
+        self._part_failures: dict[tuple[str, str], int] = {}
+        """Failures of parts of the engine that are counted in the metrics, of the present fold."""
         self._reader, self._fold = self._engine()
         self._restore()
         summary = self._fold.input()
@@ -227,18 +227,19 @@ class Judge:
 
     def _count_failures(self) -> None:
         for failure in self._fold.failures():
-            key = (failure.detector, failure.error)
-            known = self._detector_failures.get(key, 0)
+            key = (failure.part, failure.error)
+            known = self._part_failures.get(key, 0)
             if failure.count == known:
                 continue
-            self._detector_failures[key] = failure.count
-            self._metrics.detector_failures.labels(*key).inc(failure.count - known)
+            self._part_failures[key] = failure.count
+            self._metrics.part_failures.labels(*key).inc(failure.count - known)
             if not known:
                 self._log.error(
-                    "a detector failed on an event; everything else saw it",
-                    detector=failure.detector,
+                    "a part of the engine failed; everything else went on",
+                    part=failure.part,
                     error=failure.error,
                     place=failure.place,
+                    audit_id=failure.audit_id,
                 )
 
     def _observe(self, stored: Stored, body: bytes, first_line: int) -> Iterator[Observation]:
@@ -337,5 +338,5 @@ class Judge:
             self._log.error("the rules were not taken, the old ones stay", error=str(error))
             return
         self._reader, self._fold = reader, fold
-        self._detector_failures.clear()
+        self._part_failures.clear()
         self._log.info("rules read again", rules=len(fold.infos))

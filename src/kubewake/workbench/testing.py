@@ -100,7 +100,7 @@ def default_detectors() -> Observe:
     def observe(stub: Stub) -> Iterable[str]:
         rules = [detection.rule for detection in group.observe(stub)]
         for failure in group.failures.values():
-            raise RuleError(f"detector {failure.detector} raised {failure.error} at {failure.place}")
+            raise RuleError(f"detector {failure.part} raised {failure.error} at {failure.place}")
         return rules
 
     return observe

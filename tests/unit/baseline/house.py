@@ -8,8 +8,8 @@ import xxhash
 
 from kubewake.baseline import Baseline
 from kubewake.detectors import DetectorSet
+from kubewake.engine.cluster import ClusterFold
 from kubewake.engine.findings import FindingBook
-from kubewake.engine.fold import ClusterFold
 from kubewake.finding import Incident
 from kubewake.incidents import Stories
 from kubewake.observation import Signal, Stub
@@ -159,6 +159,7 @@ class Cluster:
     def watch(self, stubs: Iterable[Stub]) -> "Cluster":
         for item in stubs:
             self.fold.observe(item, self._book, self._fleet)
+        assert not self.fold.failures
         return self
 
     @property

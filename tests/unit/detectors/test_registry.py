@@ -181,6 +181,28 @@ def test_state_of_unknown_detectors_is_passed_over_and_damaged_state_is_named() 
         group.restore(b"\xff")
 
 
+def test_a_detector_whose_state_cannot_be_saved_or_read_begins_anew_alone() -> None:
+    kinds = [cls for cls in all_detectors() if cls.infos[0].id in ("privilege-probing", "identity-behaviour-anomaly")]
+    assert len(kinds) == 2
+    names = [f"{cls.infos[0].id}/{cls.version}" for cls in kinds]
+    group, again = DetectorSet(kinds), DetectorSet(kinds)
+    for each in stream(1):
+        group.observe(each)
+    states = msgspec.msgpack.decode(group.snapshot(), type=dict[str, bytes])
+    again.restore(msgspec.msgpack.encode({**states, names[0]: b"\xc1"}))
+    assert [(failure.part, failure.time) for failure in again.failures.values()] == [(names[0], "")]
+    kept = msgspec.msgpack.decode(again.snapshot(), type=dict[str, bytes])
+    assert kept[names[1]] == states[names[1]]
+    assert kept[names[0]] == msgspec.msgpack.decode(DetectorSet(kinds).snapshot(), type=dict[str, bytes])[names[0]]
+
+    def broken() -> bytes:
+        raise LookupError
+
+    group._detectors[names[0]].snapshot = broken  # type: ignore[method-assign]
+    assert msgspec.msgpack.decode(group.snapshot(), type=dict[str, bytes]) == {names[1]: states[names[1]]}
+    assert list(group.failures) == [(names[0], "LookupError")]
+
+
 def test_an_id_has_one_owner() -> None:
     class Other:
         pass

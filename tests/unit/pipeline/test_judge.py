@@ -202,12 +202,12 @@ def test_a_detector_that_fails_costs_no_event_and_is_told_once(enter, monkeypatc
     assert name in notice["title"]
     assert "LookupError" in notice["detail"]
     assert "secret of the log" not in str(room.everything())
-    assert room.value("kubewake_detector_failures_total", detector=name, error="LookupError") == 2
+    assert room.value("kubewake_part_failures_total", part=name, error="LookupError") == 2
     assert room.judge.failed_bodies == 0
     room.judge.reload()
     room.add(exec_event(5))
     room.step()
-    assert room.value("kubewake_detector_failures_total", detector=name, error="LookupError") == 3
+    assert room.value("kubewake_part_failures_total", part=name, error="LookupError") == 3
     assert len([message for message in room.messages() if message["type"] == "notice"]) == 1
 
 

@@ -64,7 +64,7 @@ def test_a_detector_that_fails_is_a_notice_and_told_once(logs, monkeypatch, caps
     monkeypatch.setattr(EffectiveAdmin, "observe", broken)
     monkeypatch.setattr(EffectiveAdmin, "resources", None)
     document = scan(FileSource([str(logs)]).chunks(), Knowledge())
-    title = f"Detector {EffectiveAdmin.infos[0].id} failed"
+    title = f"Part of the engine failed: {EffectiveAdmin.infos[0].id}"
     [notice] = [notice for notice in document.notices if notice.title == title]
     assert "LookupError" in notice.detail
     assert "test_scan.py:" in notice.detail
