@@ -104,11 +104,16 @@ class Fold:
         for incident in incidents:
             self._book.link(incident)
         notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
+        return [*self._book.changed(), *incidents, *notices, *self.failure_notices()]
+
+    def failure_notices(self) -> list[Notice]:
+        """What failed in a way that is not told yet."""
+        notices = []
         for failure in self.failures():
             if (failure.part, failure.error) not in self._told_failures:
                 self._told_failures.add((failure.part, failure.error))
                 notices.append(failure_notice(failure, self._input.last_time or ""))
-        return [*self._book.changed(), *incidents, *notices]
+        return notices
 
     def archives(self, *, settled: bool = False) -> dict[str, Archive]:
         """What is usual, by cluster; `settled` learns first what is still on probation and in no incident."""

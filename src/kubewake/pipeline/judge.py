@@ -129,11 +129,18 @@ class Judge:
         begun = time.perf_counter()
         self._fold.closed()  # findings that can grow no more are in the state: the engine forgets them
         sequence = self.progress.sequence
-        self._state.save(_SNAPSHOT, self._fold.snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
+        self._state.save(_SNAPSHOT, self._snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
         self._spool.release(sequence)
         self._covered = sequence
         self._saved_at = self._clock()
         self._metrics.snapshot_seconds.observe(time.perf_counter() - begun)
+
+    def _snapshot(self) -> bytes:
+        """The state of the fold; parts of it that cannot be saved are told."""
+        snapshot = self._fold.snapshot()
+        self._count_failures()
+        self._pending.update((notice.id, notice) for notice in self._fold.failure_notices())
+        return snapshot
 
     def _engine(self) -> tuple[Reader, Fold]:
         rules, context = self._knowledge.load()
@@ -169,6 +176,7 @@ class Judge:
                 pass
             self._tell()
             self._until_stored(self.save, once=True)
+            self._tell()
         except Exception as error:  # noqa: BLE001  # shown by /readyz and the log: a dead thread would be silent
             self.progress.failure = f"the engine stopped: {error!r}"
             self._log.exception("the engine stopped")
@@ -333,7 +341,7 @@ class Judge:
         self._reload.clear()
         try:
             reader, fold = self._engine()
-            fold.restore(self._fold.snapshot())
+            fold.restore(self._snapshot())
         except KubewakeError as error:
             self._log.error("the rules were not taken, the old ones stay", error=str(error))
             return

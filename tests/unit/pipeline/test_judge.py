@@ -4,6 +4,7 @@ import time
 
 import pytest
 
+from kubewake.baseline import Baseline
 from kubewake.detectors.effective_admin import EffectiveAdmin
 from kubewake.engine import Reader
 from kubewake.errors import StoreError
@@ -209,6 +210,24 @@ def test_a_detector_that_fails_costs_no_event_and_is_told_once(enter, monkeypatc
     room.step()
     assert room.value("kubewake_part_failures_total", part=name, error="LookupError") == 3
     assert len([message for message in room.messages() if message["type"] == "notice"]) == 1
+
+
+@pytest.mark.parametrize("way", ["save", "reload"])
+def test_a_part_that_cannot_be_saved_is_told_and_the_rest_is_saved(enter, monkeypatch, way):
+    def broken(self):
+        raise LookupError("secret of the log")
+
+    room = enter()
+    room.add(exec_event(1))
+    room.step()
+    monkeypatch.setattr(Baseline, "snapshot", broken)
+    getattr(room.judge, way)()
+    room.add(exec_event(2))
+    room.step()
+    [notice] = [message for message in room.messages() if message["type"] == "notice"]
+    assert "baseline" in notice["title"]
+    assert room.value("kubewake_part_failures_total", part="baseline", error="LookupError") == 1
+    assert [finding.count for finding in room.judge._fold.findings()] == [2]
 
 
 def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):
