@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kubewake.baseline import Archive, Baseline, Lesson, Verdict
-from kubewake.engine import Fold, Reader
 from kubewake.engine.saved import unknown_cluster
 from kubewake.errors import InputError
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.scan import grouped, read_chunks
+from kubewake.pipeline.training import fold_logs
 from kubewake.rules.correlation import microseconds
-from kubewake.sources.files import FileSource
 
 
 def teach(
@@ -23,13 +21,7 @@ def teach(
     archives = knowledge.baselines()
     if verdict.cluster not in archives:
         raise InputError(f"{knowledge.baseline}: {unknown_cluster(verdict.cluster, archives)}")
-    rules, context = knowledge.load()
-    reader, fold = Reader(rules, context, until=_after(verdict.until)), Fold(rules, baselines=knowledge.baselines())
-    for group in grouped(FileSource(paths, cluster=cluster).chunks()):
-        fold.absorb(read_chunks(reader, group))
-        fold.advance()
-        fold.closed()
-    fold.advance(flush=True)
+    fold = fold_logs(paths, knowledge, cluster=cluster, until=_after(verdict.until))
     seen = fold.baseline(verdict.cluster)
     if seen is None:
         names = dict.fromkeys(fold.input().clusters)
