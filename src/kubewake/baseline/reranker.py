@@ -1,15 +1,13 @@
-"""Orders incidents by how likely they are right: a logistic regression on a dozen numbers, in plain Python.
+"""How likely an incident is right: a logistic regression on a dozen numbers, in plain Python.
 
-The score stands alone; this only says which to look at first. All signs are fixed, so that no more evidence can ever
-rank an incident lower, and no name, address or other string enters. Trained by `python -m bench.reranker`.
+Trained and measured by `python -m bench.reranker`, and not adopted: on held-out attack families it is not proved better
+than the score, so nothing orders incidents by it. All signs are fixed, so that no more evidence can ever make an incident
+less likely, and no name, address or other string enters.
 """
 
 import math
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib.resources import files
 
-import msgspec
 from msgspec import Struct
 
 from kubewake.finding import Incident
@@ -78,17 +76,3 @@ def likelihood(weights: Weights, features: Sequence[float]) -> float:
     for value, mean, scale, weight in zip(features, weights.mean, weights.scale, weights.weight, strict=True):
         total += weight * (value - mean) / scale
     return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, total))))
-
-
-@lru_cache(maxsize=1)
-def shipped() -> Weights:
-    """The weights that come with kubewake."""
-    return msgspec.json.decode(files(__package__).joinpath("reranker.json").read_bytes(), type=Weights)
-
-
-def ranked(incidents: Sequence[Incident]) -> list[Incident]:
-    """Most likely right first; by score alone where the re-ranker did not prove better on held-out attack families."""
-    weights = shipped()
-    if not weights.manifest.get("adopted"):
-        return sorted(incidents, key=lambda item: (-item.score, item.id))
-    return sorted(incidents, key=lambda item: (-likelihood(weights, features_of(item)), -item.score, item.id))

@@ -6,8 +6,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from kubewake.baseline.reranker import FEATURES, features_of, likelihood, ranked, shipped
+from kubewake.baseline.reranker import FEATURES, Weights, features_of, likelihood
 from tests.unit.baseline.house import HISTORY_DAYS, Cluster, House
+
+
+def shipped() -> bytes:
+    return files("kubewake.baseline").joinpath("reranker.json").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +32,7 @@ def test_features_are_the_numbers_of_the_incident(incident) -> None:
 
 
 def test_more_of_anything_never_ranks_lower(incident) -> None:
-    weights = shipped()
+    weights = msgspec.json.decode(shipped(), type=Weights)
     features = list(features_of(incident))
     before = likelihood(weights, features)
 
@@ -40,7 +44,7 @@ def test_more_of_anything_never_ranks_lower(incident) -> None:
 
 
 def test_nothing_but_feature_names_and_the_manifest_is_text() -> None:
-    raw = msgspec.json.decode(files("kubewake.baseline").joinpath("reranker.json").read_bytes())
+    raw = msgspec.json.decode(shipped())
     manifest = raw.pop("manifest")
     texts = [item for value in raw.values() if isinstance(value, list) for item in value if isinstance(item, str)]
 
@@ -54,7 +58,9 @@ def test_names_and_addresses_of_an_incident_do_not_move_it(incident) -> None:
     assert features_of(other) == features_of(incident)
 
 
-def test_it_orders_only_where_it_proved_better(incident) -> None:
-    lower = msgspec.structs.replace(incident, id="other", score=incident.score - 1)
-    assert shipped().manifest["adopted"] == (float(str(shipped().manifest["gain_low"])) > 0)
-    assert [item.id for item in ranked([lower, incident])] == [incident.id, "other"]
+def test_it_is_not_adopted_as_long_as_it_is_not_proved_better() -> None:
+    manifest = msgspec.json.decode(shipped(), type=Weights).manifest
+    assert manifest["adopted"] == (float(str(manifest["gain_low"])) > 0)
+    assert not manifest["adopted"], (
+        "incidents are ordered by their score: adopt it there, and say so in docs/baseline.md"
+    )
