@@ -21,6 +21,12 @@ class Grant(Struct, frozen=True):
     subject_kind: str
     subject: str
 
+    @property
+    def binding_path(self) -> str:
+        """The binding as people write it: `namespace/name`, or the name alone."""
+        name, _, namespace = self.binding.partition("/")
+        return f"{namespace}/{name}" if namespace else name
+
 
 @lru_cache(maxsize=16384)
 def grant_of(reason: str) -> Grant | None:

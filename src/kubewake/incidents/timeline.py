@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
+from kubewake.detectors.grants import grant_of
 from kubewake.finding import Step
 from kubewake.incidents.campaign import Campaign, StoryEvent
 from kubewake.incidents.phrase import actor_name, describe
-from kubewake.lineage.binding import grant_of
 from kubewake.lineage.reference import EventRef
 
 NODE_AUTHORIZER = "the rights of a cluster machine (node authorizer)"
@@ -17,9 +17,8 @@ def allowed_by(ref: EventRef) -> str:
         return ""
     grant = grant_of(ref.reason)
     if grant is not None:
-        _, key, role_kind, role, subject = grant
-        kind, _, name = key.partition(" ")
-        return f"{kind} {name} gives {subject} the {role_kind} {role}"
+        binding, subject = f"{grant.binding_kind} {grant.binding_path}", f"{grant.subject_kind} {grant.subject}"
+        return f"{binding} gives {subject} the {grant.role_kind} {grant.role}"
     if not ref.reason:
         return ""
     if "node" in ref.reason.lower() and ref.user.startswith("system:node:"):

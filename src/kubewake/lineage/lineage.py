@@ -7,7 +7,7 @@ from collections.abc import Iterable
 import msgspec
 from msgspec import Struct
 
-from kubewake.lineage.binding import grant_of
+from kubewake.detectors.grants import grant_of
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import LINKS, Coverage, Link, LinkKind, Observer, link_number
 from kubewake.lineage.moment import seconds_of
@@ -225,7 +225,7 @@ class Lineage:
         if grant is None:
             return
         habits = self.sessions.identities[session.user].habits
-        key = f"by {grant[1]}"
+        key = f"by {grant.binding_kind} {grant.binding}"
         habit = habits.get(key)
         if habit is not None:
             self.state.grant_seconds = habit.first_seconds

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kubewake.finding import Entity
-from kubewake.lineage.binding import WRITES
+from kubewake.lineage.grant import WRITES
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.pod_birth import TEMPLATES, pod_owners

@@ -11,9 +11,11 @@ NAMESPACED = 'RBAC: allowed by RoleBinding "read/shop" of Role "reader" to Servi
 def test_a_reason_names_binding_role_and_subject() -> None:
     assert grant_of(CLUSTER) == Grant("ClusterRoleBinding", "ops", "ClusterRole", "cluster-admin", "Group", "admins")
     assert grant_of(NAMESPACED) == Grant("RoleBinding", "read/shop", "Role", "reader", "ServiceAccount", "web/shop")
+    assert grant_of(CLUSTER).binding_path == "ops"
+    assert grant_of(NAMESPACED).binding_path == "shop/read"
 
 
-@pytest.mark.parametrize("reason", ["", "node authorizer", 'RBAC: allowed by "x"'])
+@pytest.mark.parametrize("reason", ["", "node authorizer", 'RBAC: allowed by "x"', 'RBAC: allowed by RoleBinding "'])
 def test_other_reasons_name_no_grant(reason: str) -> None:
     assert grant_of(reason) is None
     assert reason_keys(reason) == ()

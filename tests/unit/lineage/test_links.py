@@ -4,7 +4,6 @@ import msgspec
 import pytest
 
 from kubewake.lineage import LINKS, all_links
-from kubewake.lineage.binding import grant_of
 from kubewake.lineage.pod_birth import pod_owners
 from kubewake.lineage.session import session_number
 
@@ -132,22 +131,6 @@ def test_l4_is_absent_without_the_reason(slice_of, run):
     assert not of(links, "L4")
     assert lineage.coverage()["L4"].covered == 0
     assert lineage.coverage()["L4"].eligible >= len(stubs)
-
-
-@pytest.mark.parametrize(
-    ("reason", "expected"),
-    [
-        ('RBAC: allowed by RoleBinding "b/ns" of ClusterRole "admin" to User "ann"',
-         ("RoleBinding", "RoleBinding ns/b", "ClusterRole", "admin", "User ann")),
-        ('RBAC: allowed by ClusterRoleBinding "b" of ClusterRole "r" to ServiceAccount "web/shop"',
-         ("ClusterRoleBinding", "ClusterRoleBinding b", "ClusterRole", "r", "ServiceAccount web/shop")),
-        ("", None),
-        ("RBAC: no rules authorize", None),
-        ('RBAC: allowed by RoleBinding "', None),
-    ],
-)  # fmt: skip
-def test_grant_of_a_reason(reason, expected):
-    assert grant_of(reason) == expected
 
 
 def test_l5_role_edited_and_used(slice_of, run):
