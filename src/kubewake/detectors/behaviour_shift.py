@@ -8,6 +8,7 @@ import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger
 from kubewake.detectors.new_value import behaviour_of
 from kubewake.detectors.novelty_table import origin_of
 from kubewake.finding import Attack, Severity
@@ -80,7 +81,7 @@ class BehaviourShift:
     """Remembers what each identity is like."""
 
     def __init__(self) -> None:
-        self._characters: dict[str, Character] = {}
+        self._characters: Ledger[str, Character] = Ledger(IDENTITIES_MAX)
         self._familiar: dict[int, int] = {}
 
     def observe(self, stub: Stub) -> Iterator[Detection]:
@@ -88,12 +89,8 @@ class BehaviourShift:
         if stub.actor_kind not in ("human", "serviceaccount", "node") or not stub.user:
             return
         now = microseconds(stub.time)
-        character = self._characters.pop(stub.user, None)
-        if character is None:
-            character = Character(now)
-            if len(self._characters) >= IDENTITIES_MAX:
-                del self._characters[next(iter(self._characters))]
-        self._characters[stub.user] = character
+        character = self._characters.get(stub.user) or Character(now)
+        self._characters.put(stub.user, character)
         known = (
             character.requests >= HISTORY_REQUESTS
             and now - character.first >= HISTORY_MICROSECONDS
@@ -123,11 +120,11 @@ class BehaviourShift:
 
     def snapshot(self) -> bytes:
         """The character of all identities, longest idle first."""
-        return msgspec.msgpack.encode(self._characters)
+        return msgspec.msgpack.encode(dict(self._characters.items()))
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
-        self._characters = msgspec.msgpack.decode(data, type=dict[str, Character])
+        self._characters.fill(list(msgspec.msgpack.decode(data, type=dict[str, Character]).items()))
         self._familiar = {}
 
 

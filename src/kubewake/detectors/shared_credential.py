@@ -7,6 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import Ledger
 from kubewake.detectors.network import INSIDE, network_of
 from kubewake.facts.client import SCRIPTS
 from kubewake.finding import Attack
@@ -192,7 +193,7 @@ class SharedCredential:
     """Remembers for each credential in which networks and with which clients it is used."""
 
     def __init__(self) -> None:
-        self._uses: dict[str, Use] = {}
+        self._uses: Ledger[str, Use] = Ledger(CREDENTIALS_MAX)
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
@@ -200,12 +201,8 @@ class SharedCredential:
         if kind not in ("serviceaccount", "node", "human") or stub.code == UNAUTHENTICATED or not stub.user:
             return ()
         key = stub.credential or f"user {stub.user}"
-        use = self._uses.pop(key, None)
-        if use is None:
-            use = Use()
-            if len(self._uses) >= CREDENTIALS_MAX:
-                del self._uses[next(iter(self._uses))]
-        self._uses[key] = use
+        use = self._uses.get(key) or Use()
+        self._uses.put(key, use)
         now = microseconds(stub.time)
         found = tuple(_judge_person(use, stub, now)) if kind == "human" else _judge_machine(use, stub, now)
         use.requests += stub.count
@@ -213,11 +210,11 @@ class SharedCredential:
 
     def snapshot(self) -> bytes:
         """All credentials, least recently used first."""
-        return msgspec.msgpack.encode(self._uses)
+        return msgspec.msgpack.encode(dict(self._uses.items()))
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
-        self._uses = msgspec.msgpack.decode(data, type=dict[str, Use])
+        self._uses.fill(list(msgspec.msgpack.decode(data, type=dict[str, Use]).items()))
 
 
 UNAUTHENTICATED = 401
