@@ -14,15 +14,19 @@ class _Versioned(Struct):
     version: int = 0
 
 
-def decode_state(data: bytes, form: type[State], what: str, *, version: int = 0) -> State:
+START_AFRESH = "delete the state to start afresh"
+
+
+def decode_state(data: bytes, form: type[State], what: str, *, version: int = 0, remedy: str = START_AFRESH) -> State:
     """State that was saved as msgpack in this form; `version` is what its field of that name must say, if it has one.
 
-    Raises StoreError, in which `what` names the state, where the bytes are of another form or version.
+    Raises StoreError, in which `what` names the state and `remedy` what to do, where the bytes are of another form or
+    version.
     """
     try:
         found = msgspec.msgpack.decode(data, type=_Versioned).version if version else version
         if found == version:
             return msgspec.msgpack.decode(data, type=form)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise StoreError(f"{what} cannot be read ({error}); delete the state to start afresh") from error
-    raise StoreError(f"{what} has version {found}, this kubewake reads {version}; delete the state to start afresh")
+        raise StoreError(f"{what} cannot be read ({error}); {remedy}") from error
+    raise StoreError(f"{what} has version {found}, this kubewake reads {version}; {remedy}")

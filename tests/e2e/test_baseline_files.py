@@ -187,10 +187,10 @@ def spoilt(states) -> Path:
 
 
 BAD_FILES = [
-    ("cut.kwb", ExitCode.STORE, "cut.kwb: no baseline in there"),
-    ("longer.kwb", ExitCode.STORE, "longer.kwb: no baseline in there"),
-    ("empty.kwb", ExitCode.STORE, "empty.kwb: no baseline in there"),
-    ("audit.log", ExitCode.STORE, "audit.log: no baseline in there"),
+    ("cut.kwb", ExitCode.STORE, "cut.kwb: the baseline cannot be read"),
+    ("longer.kwb", ExitCode.STORE, "longer.kwb: the baseline cannot be read"),
+    ("empty.kwb", ExitCode.STORE, "empty.kwb: the baseline cannot be read"),
+    ("audit.log", ExitCode.STORE, "audit.log: the baseline cannot be read"),
     ("newer.kwb", ExitCode.STORE, "version 99"),
     ("none.kwb", ExitCode.USAGE, "none.kwb: the baseline cannot be read"),
     ("folder.kwb", ExitCode.USAGE, "folder.kwb: the baseline cannot be read"),

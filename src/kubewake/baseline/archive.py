@@ -108,10 +108,9 @@ def encode(archives: dict[str, Archive]) -> bytes:
 
 def decode(data: bytes, place: str) -> dict[str, Archive]:
     """Baselines of a file; raises StoreError with `place` where they cannot be read."""
-    try:
-        archives = msgspec.msgpack.decode(data, type=dict[str, Archive])
-    except msgspec.DecodeError as error:
-        raise StoreError(f"{place}: no baseline in there ({error}); make one with `kubewake baseline train`") from error
+    archives = decode_state(
+        data, dict[str, Archive], f"{place}: the baseline", remedy="make one with `kubewake baseline train`"
+    )
     for cluster, archive in archives.items():
         if archive.version != ARCHIVE_VERSION:
             raise StoreError(

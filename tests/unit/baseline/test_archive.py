@@ -62,7 +62,9 @@ def test_a_baseline_that_starts_warm_says_at_once_what_a_trained_one_says() -> N
     assert total(said(warm, attack)) == pytest.approx(total(said(baseline, attack)), rel=0.05)
 
 
-@pytest.mark.parametrize("data", [b"", b"junk", msgspec.msgpack.encode({"c": {"version": ARCHIVE_VERSION + 1}})])
+@pytest.mark.parametrize(
+    "data", [b"", b"junk", b"\x81\xa1\xff\x80", msgspec.msgpack.encode({"c": {"version": ARCHIVE_VERSION + 1}})]
+)
 def test_files_that_cannot_be_used_are_named(data: bytes) -> None:
     with pytest.raises(StoreError, match=r"old\.kwb"):
         decode(data, "old.kwb")
