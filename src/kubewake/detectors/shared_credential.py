@@ -170,6 +170,12 @@ class Place(Struct, array_like=True):
     clients: set[str] = set()
     late: bool = False
     """First seen when the credential was known already."""
+    ahead: int = 0
+    """Requests of stubs that count until `last`: whether they have come is known only then."""
+
+    def requests_until(self, now: int) -> int:
+        """Requests that have come for sure."""
+        return self.requests + (self.ahead if now >= self.last else 0)
 
 
 class Use(Struct, array_like=True):
@@ -235,7 +241,7 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
     if family == "empty":
         return ()
     place = use.clients.get(family)
-    strange = place is None and family in HANDS_ON and _is_program(use)
+    strange = place is None and family in HANDS_ON and _is_program(use, now)
     place = _visit(use.clients, family, stub, now, reported=strange)
     if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
         usual = [name for name, other in use.clients.items() if not other.reported]
@@ -244,12 +250,12 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
     return ()
 
 
-def _is_program(use: Use) -> bool:
+def _is_program(use: Use, now: int) -> bool:
     """Whether software of its own has used the credential so far, and long enough to say so."""
     own = [place for name, place in use.clients.items() if not place.reported]
     if not own or len(own) > 2:
         return False
-    requests = sum(place.requests for place in own)
+    requests = sum(place.requests_until(now) for place in own)
     typed = any(name in HANDS_ON for name in use.clients)
     return requests >= (PROGRAM_REQUESTS if typed else HISTORY_REQUESTS) and (len(own) == 1 or not typed)
 
@@ -323,8 +329,9 @@ def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reporte
         if len(places) >= PLACES_MAX:
             return None
         place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
-    place.last = max(place.last, now)
-    place.requests += stub.count
+    place.requests, place.ahead = place.requests_until(now) + 1, 0 if now >= place.last else place.ahead
+    place.ahead += stub.count - 1
+    place.last = max(place.last, now if stub.count == 1 else microseconds(stub.last_time))
     if stub.client not in place.clients and len(place.clients) < PLACES_MAX:
         place.clients = place.clients | {stub.client}
     return place

@@ -75,8 +75,8 @@ UPKEEP = frozenset({"jobs", "pods", "replicasets"})
 UPKEEP_SUBRESOURCES = frozenset({"binding", "eviction", "scale"})
 ENTERING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "ephemeralcontainers"})
 LONG_RUNNING_SUBRESOURCES = frozenset({"exec", "attach", "portforward", "proxy"})
-GATHERED_LEVELS = frozenset({"informational", "low"})
-"""Hits of rules for hunters and auditors at these levels do not make an ordinary event pass singly: they are counted."""
+GATHERED_LEVELS = frozenset({"informational", "low", "medium"})
+"""Hits of rules for hunters and auditors at these levels do not make an ordinary event pass singly: its stub names it."""
 PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
 

@@ -40,3 +40,12 @@ def test_credentials_are_bounded_and_the_longest_idle_goes_first() -> None:
     found(detector, *(use(number, credential=f"JTI={number}") for number in range(CREDENTIALS_MAX + 1)))
     assert len(detector._uses) == CREDENTIALS_MAX
     assert "JTI=0" not in detector._uses
+
+
+def test_like_requests_told_as_one_count_when_the_last_of_them_has_come() -> None:
+    later = "2026-05-04T10:08:00.000000Z"
+    many = use(1, client="curl", count=200, last_time=later)
+    typed = {"client": "kubectl", "credential": "JTI=7f"}
+    early, late = SharedCredential(), SharedCredential()
+    assert found(early, many, use(2, "2026-05-04T10:04:00.000000Z", **typed)) == []
+    assert [item.rule for item in found(late, many, use(2, later, **typed))] == ["credential-shared-clients"]
