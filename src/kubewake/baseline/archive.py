@@ -1,5 +1,7 @@
 """What a baseline knows, as a file: exported, imported and merged, commutatively and associatively."""
 
+import shlex
+
 import msgspec
 from msgspec import Struct
 
@@ -16,6 +18,9 @@ from kubewake.snapshot import decode_state
 ARCHIVE_VERSION = 1
 REFUSED_MAX = 10_000
 """Behaviours that verdicts called malicious; the one seen longest ago goes."""
+
+_MAPPING = frozenset({*range(0x80, 0x90), 0xDE, 0xDF})
+"""First bytes of a mapping in msgpack, as every baseline file is one; no text or compressed log begins with them."""
 
 
 class Archive(Struct):
@@ -106,11 +111,18 @@ def encode(archives: dict[str, Archive]) -> bytes:
     return msgspec.msgpack.encode(dict(sorted(archives.items())))
 
 
+def train_anew(logs: str) -> str:
+    """What to do where there is no baseline yet."""
+    return f"to learn one from audit logs: `kubewake baseline train {shlex.quote(logs)} --out house.kwb`"
+
+
 def decode(data: bytes, place: str) -> dict[str, Archive]:
     """Baselines of a file; raises StoreError with `place` where they cannot be read."""
-    archives = decode_state(
-        data, dict[str, Archive], f"{place}: the baseline", remedy="make one with `kubewake baseline train`"
-    )
+    if not data or data[0] not in _MAPPING:
+        raise StoreError(
+            f"{place}: {'is no baseline file' if data else 'is empty'}; {train_anew(place if data else 'LOGS')}"
+        )
+    archives = decode_state(data, dict[str, Archive], f"{place}: the baseline", remedy=train_anew("LOGS"))
     for cluster, archive in archives.items():
         if archive.version != ARCHIVE_VERSION:
             raise StoreError(

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from kubewake.errors import ExitCode, InputError
+from kubewake.errors import ExitCode
 from kubewake.finding import Audience, Severity
 
 app = App(name="rules", help="List, show, lint, test, explain and tune rules.")
@@ -189,38 +189,44 @@ def explain(
     event: Annotated[str, Parameter(allow_leading_hyphen=True)] = "-",
     /,
     *,
+    audit_id: Annotated[str, Parameter(negative=())] = "",
     rules: Folders = [],  # noqa: B006
     output: Output = "table",
 ) -> int:
-    """Say why a rule matches an event, or why not: every part of the condition, with the values seen.
+    """Say which events a rule matches, and why, or why not: every part of the condition, with the values seen.
 
-    Exits with 0 when the rule matches and 1 when it does not.
+    Of a log, every event is judged. The first that matches is taken apart, or where none does, the one that comes
+    nearest. Exits with 0 when the rule matches an event and 1 when it matches none; one that counts events must
+    report.
 
     Parameters
     ----------
     rule
         The rule's id.
     event
-        An event: a file, a file and line (audit.log:17), JSON text, or - for standard input.
+        A log, a line of it (audit.log:17), an event as JSON text, or - for standard input.
+    audit_id
+        Only the request of this Audit-ID.
     rules
         A folder of rules of your own.
     output
         table (text) or json.
     """
-    from kubewake.workbench.inspection import explain_event, read_event
+    from kubewake.workbench.explanation import events_at
+    from kubewake.workbench.explanation import explain as explained
 
-    try:
-        found, facts = read_event(event)
-    except OSError as error:
-        raise InputError(f"{event}: {error.strerror}; give a file, file:line, JSON text, or -") from error
-    explanation = explain_event(rule, facts, rules, where=found)
+    if event == "-" and sys.stdin.isatty():
+        sys.stderr.write("kubewake: reads audit events from standard input; Ctrl-D ends, Ctrl-C stops\n")
+    explanation = explained(rule, events_at(event, audit_id), rules)
     if output == "json":
         import msgspec
 
         say(msgspec.json.format(msgspec.json.encode(explanation), indent=2).decode())
     else:
         say(explanation.text())
-    return 0 if explanation.matches else 1
+        if explanation.matching > 1:
+            sys.stderr.write("FILE:LINE or --audit-id ID in place of the log explains another event\n")
+    return 0 if explanation.holds else 1
 
 
 @app.command

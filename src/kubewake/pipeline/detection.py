@@ -5,7 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from kubewake.baseline import Archive, decode
+from kubewake.baseline import Archive, decode, train_anew
 from kubewake.errors import SettingsError
 from kubewake.facts import Context
 from kubewake.rules.ruleset import RuleSet
@@ -16,9 +16,7 @@ def load_archives(path: Path) -> dict[str, Archive]:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise SettingsError(
-            f"{path}: the baseline cannot be read ({error.strerror}); make one with `kubewake baseline train`"
-        ) from error
+        raise SettingsError(f"{path}: the baseline cannot be read ({error.strerror}); {train_anew('LOGS')}") from error
     return decode(data, str(path))
 
 

@@ -96,3 +96,8 @@ class CompiledFile(Struct, frozen=True):
     lists: dict[str, tuple[str, ...]] = {}
     skipped: tuple[str, ...] = ()
     """Rules that are about other log sources: where, and which."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there was nothing in it, not even a rule about another log source."""
+        return not (self.rules or self.correlations or self.filters or self.lists or self.skipped)

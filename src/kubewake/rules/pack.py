@@ -33,6 +33,9 @@ BUILTIN_LABEL = "kubewake/rules"
 TESTS_FOLDER = "tests"
 """Folders of this name hold tests of rules, not rules."""
 
+NOTHING = "no rule, correlation, filter or list"
+"""What is said of a file or folder that has nothing to load."""
+
 _COMPILER = ("compiled", "condition", "document", "model", "parse", "pattern", "sigma")
 """The modules that decide what a rule file compiles to: a change of any makes old compiled rules stale."""
 
@@ -93,7 +96,7 @@ def write_pack(path: Path, compiler: str, files: dict[str, CompiledFile]) -> Non
 def rule_files(path: Path) -> list[Path]:
     """The file itself, or every .yml and .yaml file below a folder but those in `tests`, in a stable order."""
     if not path.exists():
-        raise RuleError(f"{path}:1: there is no such rule file or folder; check --rules")
+        raise RuleError(f"{path}:1: there is no such rule file or folder; check the path")
     if path.is_file():
         return [path]
     found = sorted(Path(folder) / name for folder, _, names in os.walk(path) for name in names)
@@ -203,12 +206,18 @@ def load_rules(
     """
     files = load_builtin() if builtin else []
     layers: list[Mapping[str, Iterable[str]]] = [dict.fromkeys(lists_named(files), ())]
-    files.extend(load_files(paths))
+    hollow: list[Path] = []
+    for path in paths:
+        own = load_files([path])
+        files.extend(own)
+        if all(file.is_empty for file in own):
+            hollow.append(path)
     layers.extend(file.lists for file in files)
     if lists:
         layers.append(lists)
     ruleset = RuleSet(files, lists=merged(*layers), today=today, only=only, others=others)
     ruleset.notices.extend(reason for file in files for reason in file.skipped)
+    ruleset.notices.extend(f"{path} holds {NOTHING}; `kubewake rules lint {path}` says more" for path in hollow)
     return ruleset
 
 

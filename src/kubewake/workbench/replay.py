@@ -38,9 +38,11 @@ class Difference(Struct, frozen=True):
 
 
 def log_batches(paths: Sequence[str]) -> Iterator[Batch]:
-    """The events of files, directories and globs, in any envelope, in small batches."""
+    """The events of files, directories and globs, in any envelope, in small batches; what cannot be read in its own."""
     for chunk in FileSource(list(paths)).chunks():
-        data, _ = load(chunk)
+        data, malformed = load(chunk)
+        if malformed:
+            yield Batch(file=chunk.file, events=[], lines=[], malformed=malformed)
         yield from batches(data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format)
 
 
@@ -103,14 +105,14 @@ def _difference(before: RuleSet, after: RuleSet, log: Log) -> Difference:
             if reports[0] or reports[1]:
                 _count(counts, reports)
             for rule in reports[0] ^ reports[1]:
-                match = Match(f"{batch.file}:{line}", rule, event.audit_id or "", _what(facts))
+                match = Match(f"{batch.file}:{line}", rule, event.audit_id or "", what(facts))
                 (gained if rule in reports[1] else lost).add(match)
-    windows = [_windows(rules, found) for rules, found in zip((before, after), stubs, strict=True)]
-    for match in windows[1] - windows[0]:
+    correlated = [windows(rules, found) for rules, found in zip((before, after), stubs, strict=True)]
+    for match in correlated[1] - correlated[0]:
         gained.add(match)
-    for match in windows[0] - windows[1]:
+    for match in correlated[0] - correlated[1]:
         lost.add(match)
-    for side, found in enumerate(windows):
+    for side, found in enumerate(correlated):
         for match in found:
             counts.setdefault(match.rule, [0, 0])[side] += 1
     pairs = {rule: (numbers[0], numbers[1]) for rule, numbers in counts.items()}
@@ -127,19 +129,21 @@ def _count(counts: dict[str, list[int]], reports: list[set[str]]) -> None:
             counts.setdefault(rule, [0, 0])[side] += 1
 
 
-def _windows(rules: RuleSet, stubs: list[Stub]) -> set[Match]:
+def windows(rules: RuleSet, stubs: Iterable[Stub]) -> set[Match]:
+    """What correlations report of the events behind the stubs."""
     correlator = rules.new_correlator()
     found: set[Match] = set()
     for stub in sorted(stubs, key=lambda stub: (stub.time, stub.key)):
         for match in correlator.observe(stub):
             if match.suppressed_by is None:
                 last = match.stub
-                what = f"{last.user} {last.verb} {last.resource or last.uri}"
-                found.add(Match(f"{last.file}:{last.line}", match.rule, last.audit_id, what))
+                said = f"{last.user} {last.verb} {last.resource or last.uri}"
+                found.add(Match(f"{last.file}:{last.line}", match.rule, last.audit_id, said))
     return found
 
 
-def _what(facts: Facts) -> str:
+def what(facts: Facts) -> str:
+    """Who did what to which object, in one line."""
     name = "/".join(part for part in (facts.namespace, facts.name) if part)
     target = " ".join(
         part for part in (facts.resource or facts.event.request_uri or "", facts.subresource, name) if part

@@ -73,3 +73,21 @@ def test_files_that_cannot_be_used_are_named(data: bytes) -> None:
 def test_snapshots_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(StoreError, match="delete the state"):
         unpack(b"junk")
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (
+            b'{"kind":"Event"}\n',
+            "audit.log: is no baseline file; .*`kubewake baseline train audit.log --out house.kwb`",
+        ),
+        (b"\x28\xb5\x2f\xfd", "audit.log: is no baseline file; .*`kubewake baseline train audit.log --out house.kwb`"),
+        (b"", "audit.log: is empty; .*`kubewake baseline train LOGS --out house.kwb`"),
+        (encode({"c": Archive()})[:-3], "audit.log: the baseline cannot be read"),
+    ],
+    ids=["a log", "a compressed log", "an empty file", "half a file"],
+)
+def test_what_is_no_baseline_is_said_with_the_command_that_makes_one(data, said) -> None:
+    with pytest.raises(StoreError, match=said):
+        decode(data, "audit.log")

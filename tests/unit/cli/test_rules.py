@@ -1,5 +1,6 @@
 """`kubewake rules`, as a person runs it."""
 
+import gzip
 import io
 import json
 
@@ -9,6 +10,7 @@ import pytest
 from kubewake.__main__ import answer
 from kubewake.errors import ExitCode
 from kubewake.workbench.example import complete
+from kubewake.workbench.explanation import MAX_PLACES
 
 RULE = """title: Pods listed from outside
 logsource: {product: kubernetes, service: audit}
@@ -84,6 +86,25 @@ def test_lint_of_one_file(capsys, folder):
     assert json.loads(out)[0]["line"] == 4
 
 
+@pytest.mark.parametrize(
+    ("files", "path", "code", "said"),
+    [
+        ({"empty.yml": ""}, "empty.yml", ExitCode.RULE, "empty.yml:1: the file holds no rule"),
+        ({"empty.yml": "# later\n---\n"}, ".", ExitCode.RULE, "the folder holds no rule"),
+        ({"rule.txt": RULE, "tests/rule.yml": RULE}, ".", ExitCode.RULE, "the folder holds no rule"),
+        ({"empty.yml": "", "pods-outside.yml": RULE}, ".", ExitCode.CLEAN, "empty.yml:1: the file holds no rule"),
+        ({"people.yml": "name: people\nvalues: [ann]\n"}, ".", ExitCode.CLEAN, ""),
+    ],
+)
+def test_lint_says_where_there_is_nothing_to_check(capsys, tmp_path, files, path, code, said):
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found, out, _ = run(capsys, "lint", tmp_path / path)
+    assert found == code
+    assert said in out if said else not out
+
+
 def test_the_built_in_pack_has_no_problems(capsys):
     code, out, _ = run(capsys, "lint", "--strict")
     assert (code, out) == (0, "")
@@ -110,13 +131,79 @@ def test_explain_names_the_missing_audit_level(capsys):
 def test_explain_reads_files_lines_and_standard_input(capsys, folder, tmp_path, monkeypatch):
     log = tmp_path / "audit.log"
     log.write_text(event(verb="get") + "\n" + event() + "\n")
-    assert run(capsys, "explain", "pods-outside", log, "--rules", folder)[0] == 1
+    assert run(capsys, "explain", "pods-outside", f"{log}:1", "--rules", folder)[0] == 1
     assert run(capsys, "explain", "pods-outside", f"{log}:2", "--rules", folder)[0] == 0
     code, _, err = run(capsys, "explain", "pods-outside", f"{log}:9", "--rules", folder)
     assert code == ExitCode.NO_INPUT
     assert "fewer lines" in err
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(event().encode())))
     assert run(capsys, "explain", "pods-outside", "-", "--rules", folder)[0] == 0
+
+
+def write_log(file, *changes):
+    lines = [event(auditID=f"id-{number}", **change) for number, change in enumerate(changes, 1)]
+    file.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+    return file
+
+
+def test_explain_judges_every_event_of_a_log(capsys, folder, tmp_path):
+    many = [{"name": f"p{number}"} for number in range(MAX_PLACES + 1)]
+    log = write_log(
+        tmp_path / "audit.log.gz", {"verb": "get"}, *({"objectRef": {"resource": "pods", **x}} for x in many)
+    )
+    code, out, err = run(capsys, "explain", "pods-outside", log, "--rules", folder)
+    assert code == 0
+    assert f"{len(many)} of {len(many) + 1} events match:\n  {log}:2  alice" in out
+    assert "  and 1 more\n" in out
+    assert f"{log}:2: the event matches" in out
+    assert "--audit-id ID" in err
+    code, out, _ = run(capsys, "explain", "pods-outside", log, "--audit-id", "id-1", "--rules", folder, "-o", "json")
+    assert code == 1
+    assert {key: json.loads(out)[key] for key in ("where", "events", "matching")} == {
+        "where": f"{log}:1",
+        "events": 1,
+        "matching": 0,
+    }
+    code, _, err = run(capsys, "explain", "pods-outside", log, "--audit-id", "id-99", "--rules", folder)
+    assert code == ExitCode.NO_INPUT
+    assert "none of 22 events has the audit id id-99" in err
+
+
+def test_explain_shows_the_event_that_comes_nearest(capsys, folder, tmp_path):
+    wrong = {"verb": "get", "objectRef": {"resource": "secrets"}}
+    log = write_log(tmp_path / "audit.log", wrong, {"user": {"username": "robot"}}, wrong)
+    code, out, _ = run(capsys, "explain", "pods-outside", log, "--rules", folder)
+    assert code == 1
+    assert "None of 3 events matches. This one comes nearest:" in out
+    assert f"{log}:2: the event does not match" in out
+
+
+@pytest.mark.parametrize(("count", "said"), [(3, "That is not enough"), (10, "The rule reports at:")])
+def test_explain_runs_a_correlation_over_a_log(capsys, tmp_path, count, said):
+    log = write_log(tmp_path / "audit.log", *[{"responseStatus": {"code": 403}, "sourceIPs": ["8.8.8.8"]}] * count)
+    code, out, _ = run(capsys, "explain", "source-ip-403-burst", log)
+    assert said in out
+    assert code == (0 if count == 10 else 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "an empty file"), (bytes(range(256)) * 9, "no JSON"), (b"no log\n", "no JSON")],
+    ids=["empty", "binary", "text"],
+)
+def test_explain_says_why_a_file_holds_no_event(capsys, tmp_path, content, reason):
+    file = tmp_path / "audit.log"
+    file.write_bytes(content)
+    code, _, err = run(capsys, "explain", "pod-exec", file)
+    assert code == ExitCode.NO_INPUT
+    assert reason in err
+
+
+def test_explain_prints_no_control_characters(capsys, folder):
+    code, out, _ = run(capsys, "explain", "pods-outside", event(verb="\x1b[2J"), "--rules", folder)
+    assert code == 1
+    assert "\x1b" not in out
+    assert "(here: '\\x1b[2J')" in out
 
 
 def test_explain_of_a_correlation_says_what_it_waits_for(capsys):

@@ -136,3 +136,8 @@ def test_built_pack_loads_without_a_parser(tmp_path):
     assert int(out[0]) >= 60
     assert out[1] == "False"
     assert pack.BUILTIN_LABEL in load_rules().infos["pod-exec"].file
+
+
+def test_a_folder_without_rules_is_noticed(tmp_path):
+    (tmp_path / "empty.yml").write_text("")
+    assert any(f"{tmp_path} holds no rule" in notice for notice in load_rules([tmp_path]).notices)
