@@ -3,11 +3,14 @@
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
 from kubewake.errors import InputError, SettingsError
+
+if TYPE_CHECKING:
+    from kubewake.rbac.model import Request
 
 app = App(name="rbac", help="Who can do what, how far an identity reaches, and what nobody uses.")
 
@@ -49,23 +52,23 @@ def who_can(
     verb
         get, list, create, delete, impersonate, … or * for everything.
     resource
-        Plural name with its API group where it has one and its subresource: secrets, pods/exec, deployments.apps.
+        Plural name with its API group where it has one and its subresource: secrets, pods/exec, deployments.apps; or
+        a path of the API server, such as /metrics.
     name
         Name of one object; grants limited to other names do not count.
     """
-    from kubewake.rbac.model import Request
+    from kubewake.rbac.vocabulary import doubts
 
-    state, _ = gather(rbac, live, context, log)
-    kind, _, subresource = resource.partition("/")
-    kind, _, group = kind.partition(".")
-    request = Request(
-        verb=verb,
-        resource=kind,
-        subresource=subresource,
-        api_group=group,
-        namespace=namespace,
-        name=name,
-    )
+    request = question(verb, resource, namespace, name)
+    state, usage = gather(rbac, live, context, log)
+    rules = [rule for role in state.roles for rule in role.rules]
+    for doubt in doubts(request, rules, usage.resources):
+        sys.stderr.write(f"kubewake: {doubt}\n")
+    if state.is_empty:
+        sys.stderr.write(
+            "kubewake: these logs say nothing of roles and bindings (nobody wrote one, or what was written was not "
+            "logged); give --rbac DUMP or --live as well\n"
+        )
     rows = [(grant.subject.kind, grant.subject.identity, grant.text()) for grant in state.who_can(request)]
     show(("kind", "who", "because of"), rows, output)
 
@@ -147,6 +150,17 @@ def least_privilege(identity: str, /, *, log: Logs) -> None:
         known = ", ".join(usage.identities[:5])
         raise InputError(f"{identity} did nothing in these logs that was allowed; they hold {known or 'nobody'}, …")
     sys.stdout.write(yaml.safe_dump_all(documents, sort_keys=False))
+
+
+def question(verb: str, resource: str, namespace: str, name: str) -> "Request":
+    """The request that `who-can` was asked about."""
+    from kubewake.rbac.model import Request
+
+    if resource.startswith("/"):
+        return Request(verb=verb, path=resource)
+    kind, _, subresource = resource.partition("/")
+    kind, _, group = kind.partition(".")
+    return Request(verb=verb, resource=kind, subresource=subresource, api_group=group, namespace=namespace, name=name)
 
 
 def gather(dump: Path | None, live: bool, context: str | None, logs: Sequence[str]) -> tuple[Any, Any]:

@@ -69,6 +69,11 @@ class RbacUsage:
         """Everyone who did anything."""
         return sorted({use.identity for use in self._uses})
 
+    @property
+    def resources(self) -> set[tuple[str, str]]:
+        """API group and resource, with its subresource, of everything that was used."""
+        return {(use.api_group, use.resource) for use in self._uses if use.resource}
+
     def groups(self, identity: str) -> tuple[str, ...]:
         """The groups that the identity came with."""
         return tuple(sorted(self._groups.get(identity, ())))

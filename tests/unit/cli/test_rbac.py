@@ -2,10 +2,12 @@
 
 import json
 
+import msgspec
 import pytest
 
 from kubewake.__main__ import answer
 from kubewake.errors import ExitCode
+from kubewake.workbench.example import complete
 
 ROLE = {
     "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -51,3 +53,20 @@ def test_a_dump_that_is_not_there_is_said_plainly(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "No such file or directory" in said
     assert "Errno" not in said
+
+
+def test_who_can_warns_of_what_is_not_known_and_answers_all_the_same(dump, capsys):
+    assert answer(["rbac", "who-can", "lsit", "configmap", "--rbac", dump]) == ExitCode.CLEAN
+    shown = capsys.readouterr()
+    assert "system:masters" in shown.out
+    assert "did you mean 'list'?" in shown.err
+    assert "did you mean 'configmaps'?" in shown.err
+    answer(["rbac", "who-can", "list", "configmaps", "--rbac", dump])
+    assert not capsys.readouterr().err
+
+
+def test_who_can_says_that_logs_without_bodies_tell_no_roles(tmp_path, capsys):
+    log = tmp_path / "audit.log"
+    log.write_bytes(msgspec.json.encode(complete({})) + b"\n")
+    assert answer(["rbac", "who-can", "get", "secrets", "--log", str(log)]) == ExitCode.CLEAN
+    assert "say nothing of roles and bindings" in capsys.readouterr().err
