@@ -20,6 +20,7 @@ from kubewake.finding import (
     stable_id,
 )
 from kubewake.observation import Evidence, Hit, Stub, evidence_in, evidence_of
+from kubewake.rules import attempt
 from kubewake.rules.model import RuleInfo, fill, fill_step
 from kubewake.snapshot import decode_state
 
@@ -82,14 +83,19 @@ class FindingBook:
             if len(self._open) >= MAX_OPEN_FINDINGS:
                 self._close(min(self._open, key=lambda k: self._open[k].finding.last_time))
                 self.closed_early += 1
-            first = earlier[0] if earlier else evidence_of(last)
-            finding = open_finding(info, hit, first, last, key)
+            finding = open_finding(info, hit, earlier[0] if earlier else evidence_of(last), last, key)
+            if not earlier and finding.outcome != "allowed":
+                tell(finding, info, hit, last)
             if severity is not None:
                 finding.severity = severity
             entry = self._open[key] = _Group(finding, later(last.time, info.window_seconds))
             self._by_id[finding.id] = finding
-        elif severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
-            entry.finding.severity = severity
+        else:
+            if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
+                entry.finding.severity = severity
+            if last.outcome == "allowed" != entry.finding.outcome:
+                entry.finding.outcome = "allowed"
+                tell(entry.finding, info, hit, last)
         for evidence in earlier:
             self._grow(entry, evidence, 1)
         named = evidence_in(last)
@@ -213,6 +219,12 @@ def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tup
         suppressed_by=hit.suppressed_by,
         explain=explain,
     )
+
+
+def tell(finding: Finding, info: RuleInfo, hit: Hit, stub: Stub) -> None:
+    """Say in the finding's title and story what was done, or only tried, as far as this request tells."""
+    finding.title = attempt.title_of(info, stub.outcome)
+    finding.story = fill(attempt.story_of(info, stub.outcome), {**words_of(stub), **hit.values})
 
 
 def words_of(stub: Stub) -> dict[str, Any]:

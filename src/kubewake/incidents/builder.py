@@ -320,7 +320,9 @@ class IncidentBuilder:
 
     def digest(self, time: str) -> Notice | None:
         """What stayed below the bar until this time, strongest first."""
-        return digest_of(self._book.campaigns.values(), self._lineage.sessions, self._book.bar, self._cluster, time)
+        return digest_of(
+            self._book.campaigns.values(), self._lineage.sessions, self._infos, self._book.bar, self._cluster, time
+        )
 
     def candidates(self) -> list[tuple[str, float]]:
         """Ids and scores of stories below the bar, strongest first: the daily digest."""

@@ -1,5 +1,6 @@
 """From a campaign to the incident that people see."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 from kubewake.event import key_text
@@ -9,6 +10,7 @@ from kubewake.incidents.phrase import actor_name
 from kubewake.incidents.remedy import commands_of
 from kubewake.incidents.story import tell, title_of
 from kubewake.incidents.timeline import allowed_by, ordered, steps_of
+from kubewake.incidents.wording import cards_of, said_of
 from kubewake.lineage.link import Link
 from kubewake.lineage.session import Sessions
 from kubewake.rules.model import TACTICS, RuleInfo
@@ -63,13 +65,15 @@ def build_incident(
             keys[key_text(key)] = None
     grants = [text for text in dict.fromkeys(allowed_by(event.ref) for event in events) if text]
     commands = commands_of(campaign, sessions)
+    cards = cards_of(campaign, infos)
+    said = said_of(campaign, cards)
     return Incident(
         id=campaign.id,
-        title=title_of(campaign, users),
+        title=title_of(campaign, users, said),
         severity=severity,
         confidence=confidence_of(campaign, infos),
         score=campaign.score,
-        score_parts=score_parts(campaign),
+        score_parts=score_parts(campaign, said),
         bar=round(bar, 3),
         state="closed" if campaign.closed else "new",
         opened_at=campaign.opened_time,
@@ -81,10 +85,10 @@ def build_incident(
         findings=list(campaign.findings),
         audit_ids=list(audit_ids),
         event_keys=list(keys),
-        timeline=steps_of(campaign),
+        timeline=steps_of(campaign, cards),
         allowed_by=grants,
         blast_radius=blast_radius(users, reach),
-        story=tell(campaign, events, users, commands),
+        story=tell(campaign, events, users, commands, said),
         remediation=commands,
         attack=attack_of(campaign, infos),
         links=[edge_of(link, sessions) for link in campaign.links],
@@ -122,10 +126,16 @@ def confidence_of(campaign: Campaign, infos: dict[str, RuleInfo]) -> Confidence:
     return "medium" if sure or kinds == {"link"} or len(tactics) > 1 else "low"
 
 
-def score_parts(campaign: Campaign) -> list[dict[str, object]]:
+def score_parts(campaign: Campaign, said: Mapping[str, str]) -> list[dict[str, object]]:
     """The parts of the score, in nats; they add up to it."""
     return [
-        {"tactic": part.tactic, "detector": part.detector, "kind": part.kind, "nats": part.nats, "text": part.text}
+        {
+            "tactic": part.tactic,
+            "detector": part.detector,
+            "kind": part.kind,
+            "nats": part.nats,
+            "text": said.get(part.text, part.text),
+        }
         for part in campaign.parts
     ]
 

@@ -3,19 +3,19 @@
 from kubewake.lineage.reference import EventRef
 
 SUBRESOURCES = {
-    ("pods", "exec"): "ran commands inside the running program {name}",
-    ("pods", "attach"): "attached to the running program {name}",
-    ("pods", "portforward"): "opened a network tunnel into {name}",
-    ("pods", "ephemeralcontainers"): "added a debug container to {name}",
+    ("pods", "exec"): "run commands inside the running program {name}",
+    ("pods", "attach"): "attach to the running program {name}",
+    ("pods", "portforward"): "open a network tunnel into {name}",
+    ("pods", "ephemeralcontainers"): "add a debug container to {name}",
     ("pods", "log"): "read the logs of {name}",
-    ("pods", "eviction"): "evicted {name} from its machine",
-    ("pods", "binding"): "placed {name} on a machine",
-    ("nodes", "proxy"): "talked to the agent on machine {name} through the API server",
-    ("pods", "proxy"): "sent a request to {name} through the API server",
-    ("services", "proxy"): "sent a request to service {name} through the API server",
-    ("serviceaccounts", "token"): "had a login token issued for service account {name}",
-    ("certificatesigningrequests", "approval"): "approved the certificate request {name}",
-    ("nodes", "status"): "changed the reported state of machine {name}",
+    ("pods", "eviction"): "evict {name} from its machine",
+    ("pods", "binding"): "place {name} on a machine",
+    ("nodes", "proxy"): "talk to the agent on machine {name} through the API server",
+    ("pods", "proxy"): "send a request to {name} through the API server",
+    ("services", "proxy"): "send a request to service {name} through the API server",
+    ("serviceaccounts", "token"): "have a login token issued for service account {name}",
+    ("certificatesigningrequests", "approval"): "approve the certificate request {name}",
+    ("nodes", "status"): "change the reported state of machine {name}",
 }
 THINGS = {
     "pods": "pod (a running program)",
@@ -49,15 +49,36 @@ THINGS = {
 }
 VERBS = {
     "get": "read the",
-    "list": "listed every",
-    "watch": "kept watching every",
-    "create": "created",
-    "update": "changed the",
-    "patch": "changed the",
-    "delete": "deleted the",
-    "deletecollection": "deleted every",
-    "impersonate": "acted as the",
+    "list": "list every",
+    "watch": "keep watching every",
+    "create": "create",
+    "update": "change the",
+    "patch": "change the",
+    "delete": "delete the",
+    "deletecollection": "delete every",
+    "impersonate": "act as the",
 }
+PAST = {
+    "run": "ran",
+    "attach": "attached",
+    "open": "opened",
+    "add": "added",
+    "read": "read",
+    "evict": "evicted",
+    "place": "placed",
+    "talk": "talked",
+    "send": "sent",
+    "have": "had",
+    "approve": "approved",
+    "change": "changed",
+    "list": "listed",
+    "keep": "kept",
+    "create": "created",
+    "delete": "deleted",
+    "act": "acted",
+    "do": "did",
+}
+"""What the first words of deeds read as once they are done."""
 SELF_QUESTIONS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})
 REFUSED = {"denied": ", which was refused", "failed": ", which failed"}
 
@@ -88,26 +109,19 @@ def with_article(noun: str) -> str:
 
 
 def describe(ref: EventRef) -> str:
-    """What a request did, without its actor: "read the secret db in namespace shop, which was refused"."""
-    words = SUBRESOURCES.get((ref.resource, ref.subresource))
-    if words is not None:
-        text = words.format(name=target_name(ref))
-    elif not ref.resource:
+    """What a request did, without its actor: "read the secret db in namespace shop".
+
+    What was refused was only tried: "tried to read the secret db in namespace shop, which was refused". A question is
+    asked even where it is not answered.
+    """
+    if not ref.resource:
         text = f"asked the API server for {ref.uri or '/'}"
     elif ref.resource in SELF_QUESTIONS:
         text = "asked the API server what this login may do"
     else:
-        thing = THINGS.get(ref.resource, f"object of kind {ref.resource}")
-        if ref.verb == "create":
-            thing = with_article(thing)
-        verb = VERBS.get(ref.verb, f"did {ref.verb} on the")
-        if ref.verb in {"list", "watch", "deletecollection"} and not ref.name:
-            where = f" in namespace {ref.namespace}" if ref.namespace else " in the whole cluster"
-            text = f"{verb} {thing}{where}"
-        else:
-            text = f"{verb} {thing} {target_name(ref)}"
-        if ref.subresource:
-            text += f" ({ref.subresource})"
+        text = deed(ref)
+        verb, _, rest = text.partition(" ")
+        text = f"tried to {text}" if ref.outcome in REFUSED else f"{PAST[verb]} {rest}"
     if ref.detail and ref.subresource == "exec":
         text += f" ({ref.detail})"
     if ref.impersonated:
@@ -115,6 +129,23 @@ def describe(ref: EventRef) -> str:
     if ref.count > 1:
         text += f", {ref.count} times"
     return text + REFUSED.get(ref.outcome, "")
+
+
+def deed(ref: EventRef) -> str:
+    """What a request is to do, in words that begin with one of `PAST`."""
+    words = SUBRESOURCES.get((ref.resource, ref.subresource))
+    if words is not None:
+        return words.format(name=target_name(ref))
+    thing = THINGS.get(ref.resource, f"object of kind {ref.resource}")
+    if ref.verb == "create":
+        thing = with_article(thing)
+    verb = VERBS.get(ref.verb, f"do {ref.verb} on the")
+    if ref.verb in {"list", "watch", "deletecollection"} and not ref.name:
+        where = f" in namespace {ref.namespace}" if ref.namespace else " in the whole cluster"
+        text = f"{verb} {thing}{where}"
+    else:
+        text = f"{verb} {thing} {target_name(ref)}"
+    return f"{text} ({ref.subresource})" if ref.subresource else text
 
 
 def where_from(ref: EventRef) -> str:

@@ -1,5 +1,7 @@
 """Three plain sentences: what happened, why it matters, what to do first."""
 
+from collections.abc import Mapping
+
 from kubewake.incidents.campaign import Campaign, StoryEvent
 from kubewake.incidents.phrase import actor_name, describe, where_from
 from kubewake.lineage.session import ANONYMOUS
@@ -41,16 +43,16 @@ OPENINGS = frozenset({"service", "machine", "someone"})
 """First words of the names that `phrase.actor_name` gives."""
 
 
-def strongest_text(campaign: Campaign) -> str:
-    """What the weightiest evidence says."""
+def strongest_text(campaign: Campaign, said: Mapping[str, str]) -> str:
+    """What the weightiest evidence says; `said` is what `wording.said_of` answers."""
     parts = [part for part in campaign.parts if part.kind != "order"]
     best = max(parts, key=lambda part: (part.nats, part.text), default=None)
-    return best.text if best is not None else "Suspicious activity"
+    return said.get(best.text, best.text) if best is not None else "Suspicious activity"
 
 
-def title_of(campaign: Campaign, users: list[str]) -> str:
+def title_of(campaign: Campaign, users: list[str], said: Mapping[str, str]) -> str:
     """One line: the weightiest evidence and who."""
-    text = strongest_text(campaign)
+    text = strongest_text(campaign, said)
     who = actor_name(users[0]) if users else "an unknown identity"
     others = (
         f" and {len(users) - 1} more identities"
@@ -63,7 +65,9 @@ def title_of(campaign: Campaign, users: list[str]) -> str:
     return title if len(title) <= MAX_TITLE else f"{title[: MAX_TITLE - 1]}…"
 
 
-def tell(campaign: Campaign, events: list[StoryEvent], users: list[str], commands: list[str]) -> str:
+def tell(
+    campaign: Campaign, events: list[StoryEvent], users: list[str], commands: list[str], said: Mapping[str, str]
+) -> str:
     """The three sentences."""
     first = events[0].ref
     told = sorted(loudest_events(campaign, events)[:3], key=lambda event: (event.ref.time, event.ref.key))
@@ -83,7 +87,8 @@ def tell(campaign: Campaign, events: list[StoryEvent], users: list[str], command
         what += f"; it began with {actor_name(first.user)}"
     if len(users) > 1:
         what += f" ({len(users)} identities took part)"
-    what += f": {strongest_text(campaign)[:1].lower()}{strongest_text(campaign)[1:]}"
+    strongest = strongest_text(campaign, said)
+    what += f": {strongest[:1].lower()}{strongest[1:]}"
     tactics = {part.tactic for part in campaign.parts if part.tactic in TACTICS}
     reasons = [WHY[tactic] for tactic in GRAVITY if tactic in tactics][:2]
     why = "; also, ".join(reasons) if reasons else "this is not how this identity normally behaves"

@@ -1,12 +1,14 @@
 """The timeline: each step in plain words, how it follows from an earlier one, and how it was allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kubewake.detectors.grants import grant_of
 from kubewake.finding import Step
 from kubewake.incidents.campaign import Campaign, StoryEvent
 from kubewake.incidents.phrase import actor_name, describe
+from kubewake.incidents.wording import titles_of
 from kubewake.lineage.reference import EventRef
+from kubewake.rules.model import RuleInfo
 
 NODE_AUTHORIZER = "the rights of a cluster machine (node authorizer)"
 
@@ -31,8 +33,8 @@ def ordered(events: Iterable[StoryEvent]) -> list[StoryEvent]:
     return sorted(events, key=lambda event: (event.ref.time, event.ref.key))
 
 
-def steps_of(campaign: Campaign) -> list[Step]:
-    """Every event of the story and its context, in order."""
+def steps_of(campaign: Campaign, cards: Mapping[str, RuleInfo]) -> list[Step]:
+    """Every event of the story and its context, in order; `cards` are the rules that speak in it, by title."""
     steps = []
     last_user: dict[str, str] = {}
     context = {id(event) for event in campaign.context.values()}
@@ -42,7 +44,7 @@ def steps_of(campaign: Campaign) -> list[Step]:
         beside = id(event) in context
         text = f"{actor_name(ref.user)} {describe(ref)}"
         if event.titles:
-            text += f" [{'; '.join(event.titles[:3])}]"
+            text += f" [{'; '.join(titles_of(event, cards)[:3])}]"
         link = event.why or ""
         if not link and not beside:
             link = follows(campaign, ref, previous_session, last_user)

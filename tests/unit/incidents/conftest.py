@@ -12,6 +12,7 @@ RULES = {
     for info in (
         RuleInfo(id="t-shell", title="Shell in a pod", level="medium", tactic="execution", confidence="high"),
         RuleInfo(id="t-secrets", title="Secrets fetched", level="high", tactic="credential-access", confidence="high",
+                 story="{actor.name} fetched Secrets from {source.ip}.",
                  attack=Attack(["credential-access"], ["T1552.007"], ["MS-TA9025"])),
         RuleInfo(id="t-admin", title="Full control given away", level="critical", tactic="privilege-escalation", confidence="high"),
         RuleInfo(id="t-look", title="Rapid look around", level="low", tactic="discovery", confidence="high"),

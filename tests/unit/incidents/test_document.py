@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from kubewake.finding import Incident
-from kubewake.incidents.phrase import actor_name, describe
+from kubewake.incidents.phrase import PAST, SUBRESOURCES, VERBS, actor_name, describe
 from kubewake.incidents.remedy import quote
 from kubewake.lineage.reference import refer
 
@@ -44,6 +44,31 @@ def test_story_is_three_sentences_for_a_reader_who_knows_no_kubernetes(incident)
     assert "evil" in what
     assert why.startswith("This matters because ")
     assert todo.startswith("First, ask the owner of the login ann whether this was theirs")
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "title"),
+    [
+        (["denied"], "Secrets fetched (tried, refused): ann"),
+        (["failed", "denied"], "Secrets fetched (tried, refused): ann"),
+        (["failed"], "Secrets fetched (tried, failed): ann"),
+        (["denied", "allowed"], "Secrets fetched: ann"),
+        (["allowed", "denied"], "Secrets fetched: ann"),
+    ],
+)
+def test_what_was_refused_is_told_as_tried(teller, outcomes, title):
+    for number, outcome in enumerate(outcomes):
+        teller.say(number, "t-secrets", resource="secrets", name=f"s{number}", outcome=outcome)
+    [incident] = teller.incidents
+    assert incident.title == title
+    done = "allowed" in outcomes
+    what, _, _ = incident.story.split(". ", 2)
+    assert what.endswith(title.removesuffix(": ann").removeprefix("S")) is True
+    assert [part["text"] == "Secrets fetched" for part in incident.score_parts] == [done]
+    for step, outcome in zip(incident.timeline, outcomes, strict=True):
+        assert ("ann read the secret" in step.text) is (outcome == "allowed")
+        assert ("ann tried to read the secret" in step.text) is (outcome != "allowed")
+        assert step.text.endswith("[Secrets fetched]") is (outcome == "allowed")
 
 
 def test_timeline_says_how_each_step_follows_and_what_allowed_it(incident):
@@ -154,7 +179,19 @@ def test_commands_survive_hostile_names(teller, name):
         ),
         (
             {"resource": "secrets", "name": "db", "outcome": "denied"},
-            "read the secret (stored credentials) db in namespace shop, which was refused",
+            "tried to read the secret (stored credentials) db in namespace shop, which was refused",
+        ),
+        (
+            {"resource": "pods", "verb": "create", "name": "web", "outcome": "failed", "count": 2},
+            "tried to create a pod (a running program) web in namespace shop, 2 times, which failed",
+        ),
+        (
+            {"resource": "nodes", "subresource": "proxy", "name": "n1", "outcome": "denied", "impersonated": "bob"},
+            "tried to talk to the agent on machine n1 in namespace shop through the API server, in the name of bob, which was refused",
+        ),
+        (
+            {"resource": "", "uri": "/metrics", "outcome": "denied"},
+            "asked the API server for /metrics, which was refused",
         ),
         (
             {"resource": "secrets", "verb": "list", "name": "", "namespace": ""},
@@ -179,6 +216,11 @@ def test_commands_survive_hostile_names(teller, name):
 )
 def test_requests_in_plain_words(make, fields, text):
     assert describe(refer(make(0, **fields), 1)) == text
+
+
+@pytest.mark.parametrize("words", [*SUBRESOURCES.values(), *VERBS.values()], ids=lambda words: words.partition(" ")[0])
+def test_every_deed_has_a_past(words):
+    assert words.partition(" ")[0] in PAST
 
 
 @pytest.mark.parametrize(

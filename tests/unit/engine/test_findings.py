@@ -1,0 +1,42 @@
+"""What a finding says of an act, by how it ended."""
+
+import pytest
+
+from kubewake.engine.findings import FindingBook
+from kubewake.observation import Evidence, Hit
+from kubewake.rules.model import RuleInfo
+from tests.unit.lineage.conftest import handmade
+
+INFO = RuleInfo(id="r", title="Secret read", story="{actor.name} read {target.name}.", group_by=("user.username",))
+TRIED = ("denied", "Secret read (tried, refused)", "ann tried to read db, and was refused.")
+DONE = ("allowed", "Secret read", "ann read db.")
+
+
+def told(book):
+    [finding] = book.open_findings()
+    return finding.outcome, finding.title, finding.story
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "said"),
+    [
+        (["denied"], TRIED),
+        (["denied", "denied"], TRIED),
+        (["denied", "allowed"], DONE),
+        (["allowed", "denied"], DONE),
+        (["allowed"], DONE),
+    ],
+)
+def test_what_was_refused_is_told_as_tried_until_it_is_done(outcomes, said):
+    book = FindingBook({INFO.id: INFO})
+    for second, outcome in enumerate(outcomes):
+        stub = handmade(second, resource="secrets", name="db", user="ann", outcome=outcome)
+        book.add(INFO, Hit(INFO.id, None, {"user.username": "ann"}), stub)
+    assert told(book) == said
+
+
+def test_the_last_of_many_events_does_not_speak_for_the_others():
+    book = FindingBook({INFO.id: INFO})
+    first, last = (handmade(second, resource="secrets", name="db", outcome="denied") for second in (0, 1))
+    book.add(INFO, Hit(INFO.id, None, {}), last, earlier=[Evidence(first.time, first.key, "a", "f", 1)], group=("x",))
+    assert told(book)[1] == "Secret read"
