@@ -51,7 +51,21 @@ def test_the_demo_tells_of_attacks_and_ends_with_what_to_try():
     assert "Traceback" not in done.stderr
     assert "could not be judged" not in done.stderr
     assert "\x1b" not in text
+    _, summary = text.split("─" * 80)
+    assert max(map(len, [*text.splitlines()[:6], *summary.splitlines()])) <= 80
+    assert told_apart(text) == []
     assert time.monotonic() - begun < 120
+
+
+def told_apart(text):
+    """Lines of findings that stand below the name of another incident."""
+    under, wrong = "", []
+    for row in text.splitlines():
+        if part := re.search(r"part of (incident-\w+)\)$", row):
+            wrong += [] if part[1].startswith(under) else [row]
+        elif head := re.search(r"^(?:More on|Part of) (incident-\w+)|; cluster demo; (?:rule [^,]+, f-)?(\w*-?\w+);", row):
+            under = head[1] or head[2]
+    return wrong
 
 
 def test_a_wrong_speed_is_a_usage_error():

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from kubewake.pipeline.serve import Service
 
 _SHOWN_INCIDENTS = 8
-_TITLE_COLUMNS = 90
+_COLUMNS = 80
+"""Lines are no longer than this, however wide the terminal is."""
 _SETTLE_SECONDS = 30.0
 
 
@@ -80,9 +81,12 @@ def _run(folder: Path, speed: float, keep: bool, stopping: threading.Event) -> i
     url = f"{service.reception.url}/v1/audit/demo"
     _say(
         "kubewake demo",
-        f"A server listens on {service.reception.url}. It now receives {minutes:.0f} minutes of a real cluster's audit log",
-        f"({len(events):,} requests), {speed:g} times faster than life, over the same webhook that an API server uses.",
-        "Ordinary work and several attacks are in it. What anyone should hear of is printed as it is found:",
+        *_lines(
+            f"A server listens on {service.reception.url}. It now receives {minutes:.0f} minutes of a real cluster's "
+            f"audit log ({len(events):,} requests), {speed:g} times faster than life, over the same webhook that an API "
+            "server uses. Ordinary work and several attacks are in it. What anyone should hear of is printed as it is "
+            "found:"
+        ),
         "",
     )
     begun = time.monotonic()
@@ -120,12 +124,16 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
     actors = {finding.actor.name for finding in loud.values()}
     _say(
         "",
-        "─" * 80,
-        f"{taken:,} requests received and judged in {seconds:.0f} seconds.",
-        f"{len(loud)} findings are high or critical and for everyone; they are about {len(actors)} identities.",
-        f"{len(quiet)} quieter ones are kept for those who hunt and audit: "
-        + (", ".join(f"{counts[name]} {name}" for name in reversed(SEVERITIES) if counts[name]) or "none yet")
-        + ".",
+        "─" * _width(),
+        *_lines(f"{taken:,} requests received and judged in {seconds:.0f} seconds."),
+        *_lines(
+            f"{_many(len(loud), 'finding')} of high or critical severity, about {_many(len(actors), 'identity', 'identities')}."
+        ),
+        *_lines(
+            f"{_many(len(quiet), 'quieter one')} for those who hunt and audit: "
+            + (", ".join(f"{counts[name]} {name}" for name in reversed(SEVERITIES) if counts[name]) or "none yet")
+            + "."
+        ),
         *(
             [f"{service.failed_bodies} batches could not be judged: see standard error."]
             if service.failed_bodies
@@ -134,11 +142,11 @@ def _summarise(service: "Service", taken: int, seconds: float) -> None:
         *_stories(incidents),
         "",
         "What to try next",
-        "  kubewake scan /var/log/kubernetes/audit.log     judge the logs that you have",
+        "  kubewake scan /var/log/kubernetes/audit.log   judge the logs that you have",
         "  kubewake serve --follow /var/log/kubernetes/audit.log --notify slack://…",
-        "                                                  watch a log as it grows, and be alerted",
-        "  kubewake connect --help                         let an API server send its events",
-        "  kubewake rules list                             everything that is looked for",
+        "                                  watch a log as it grows, and be alerted",
+        "  kubewake connect --help         let an API server send its events",
+        "  kubewake rules list             everything that is looked for",
         "",
     )
 
@@ -149,23 +157,27 @@ def _stories(incidents: "list[Incident]") -> list[str]:
     if not incidents:
         return []
     shown = sorted(incidents, key=lambda incident: -incident.score)[:_SHOWN_INCIDENTS]
-    return [
-        f"They tell of {_many(len(incidents), 'incident')}, each the story of one attack. The strongest:",
-        *(
-            f"  {incident.severity:8} {incident.first_time[11:19]}  {shortened(plain(incident.title))}"
-            f" ({_many(len(incident.audit_ids), 'request')})"
-            for incident in shown
-        ),
-    ]
+    told = [*_lines(f"They tell of {_many(len(incidents), 'incident')}, each the story of one attack. The strongest:")]
+    for incident in shown:
+        size = _many(len(incident.audit_ids), "request")
+        told += _lines(f"  {incident.severity:8} {incident.first_time[11:19]}  {plain(incident.title)} ({size})", 21)
+    return told
 
 
-def shortened(text: str, width: int = _TITLE_COLUMNS) -> str:
-    """The text, or as many of its words as fit, and an ellipsis."""
-    return text if len(text) <= width else text[:width].rsplit(" ", 1)[0].rstrip(" :,(") + "…"
+def _lines(text: str, indent: int = 0) -> list[str]:
+    from kubewake.sinks.stdout import wrapped
+
+    return wrapped(text, _width(), " " * indent)
 
 
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+def _width() -> int:
+    from kubewake.sinks.stdout import columns
+
+    return min(columns(sys.stdout), _COLUMNS)
+
+
+def _many(count: int, noun: str, plural: str = "") -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {plural or noun + 's'}"
 
 
 def _say(*text: str) -> None:

@@ -8,6 +8,7 @@ from kubewake.finding import Incident, Notice
 from kubewake.sinks.change import Change
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+RAISED = " (now more severe)"
 _SHOWN_STEPS = 3
 _SHOWN_IDS = 3
 
@@ -15,7 +16,8 @@ _SHOWN_IDS = 3
 class Words(Struct, frozen=True):
     """`head` is a line; `story` and `steps` are sentences and commands; `foot` says where the evidence is.
 
-    With `part_of`, the incident of that id tells the story, and the head is enough.
+    With `part_of`, the incident of that id tells the story, and the head is enough, with `who` acted. `incident` is the
+    id of the incident that the words are the story of.
     """
 
     severity: str
@@ -25,6 +27,8 @@ class Words(Struct, frozen=True):
     steps: list[str]
     foot: str
     part_of: str = ""
+    who: str = ""
+    incident: str = ""
 
 
 def plain(text: str) -> str:
@@ -32,12 +36,17 @@ def plain(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text).replace("\n", " ").replace("\t", " ")
 
 
+def short_name(user: str) -> str:
+    """The last part of what Kubernetes calls a program, a machine or itself; other names whole."""
+    return user.rpartition(":")[2] if user.startswith("system:") else user
+
+
 def words(change: Change) -> Words:
     """What to say of a change."""
     item = change.item
     if isinstance(item, Notice):
         return Words("notice", item.time, plain(item.title), plain(item.detail), [], item.id)
-    mark = " (now more severe)" if change.kind == "raised" else ""
+    mark = RAISED if change.kind == "raised" else ""
     if isinstance(item, Incident):
         head = f"Incident: {plain(item.title)}{mark}"
         ids, total, time = item.audit_ids, len(item.audit_ids), item.last_time
@@ -55,7 +64,9 @@ def words(change: Change) -> Words:
         plain(item.story),
         [plain(step) for step in item.remediation[:_SHOWN_STEPS]],
         f"cluster {plain(item.cluster) or '(unnamed)'}; {source}; audit ids {shown}{more}",
-        "" if isinstance(item, Incident) else item.incident or "",
+        part_of="" if isinstance(item, Incident) else item.incident or "",
+        who="" if isinstance(item, Incident) else plain(short_name(item.actor.name)),
+        incident=item.id if isinstance(item, Incident) else "",
     )
 
 

@@ -1,11 +1,13 @@
 import io
 import json
 import os
+import re
 import threading
 import time
 
 import apprise
 import pytest
+from msgspec.structs import replace
 
 from kubewake.errors import SettingsError
 from kubewake.finding import Notice
@@ -68,7 +70,61 @@ def test_what_an_incident_tells_is_one_line():
     out = io.StringIO()
     sink = Stdout("text", Filter(), out)
     sink.send([sink.render(Change("new", finding(incident="i-1")))])
-    assert out.getvalue() == "  + MEDIUM Shell (2026-01-01 00:00:00 UTC; part of i-1)\n"
+    assert out.getvalue().splitlines()[-1] == "  + MEDIUM Shell: alice (2026-01-01 00:00:00 UTC; part of i-1)"
+
+
+def test_what_belongs_to_an_incident_stands_below_its_name():
+    out = io.StringIO()
+    sink = Stdout("text", Filter(), out)
+    one, two = incident(id="incident-1"), incident(id="incident-2", title="Another story")
+    part_one, part_two = finding(incident=one.id), finding(incident=two.id)
+    for item in (one, part_one, two, part_two, part_two, part_one, finding(), part_one, finding(incident="incident-3")):
+        sink.send([sink.render(Change("new", item))])
+    heads = [row for row in out.getvalue().splitlines() if (row and not row.startswith("  ")) or row.startswith("  + ")]
+    assert [re.sub(r" \(.*", "", row) for row in heads] == [
+        f"[HIGH] Incident: {one.title}",
+        "  + MEDIUM Shell: alice",
+        "[HIGH] Incident: Another story",
+        "  + MEDIUM Shell: alice",
+        "  + MEDIUM Shell: alice",
+        f"More on {one.id[:17]}: {one.title}",
+        "  + MEDIUM Shell: alice",
+        "[MEDIUM] Shell",
+        f"More on {one.id[:17]}: {one.title}",
+        "  + MEDIUM Shell: alice",
+        "Part of incident-3",
+        "  + MEDIUM Shell: alice",
+    ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_narrow_terminal_keeps_names_and_commands_whole(monkeypatch):
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("COLUMNS", "60")
+    command = "kubectl -n payments delete pod report-exporter-545fd867f6-wgpjv --wait=false"
+    item = finding(
+        title="Shell in a pod that belongs to a namespace with a long name",
+        story=f"{'a-name-with-hyphens ' * 8}did it.",
+        remediation=[
+            f"{command}  # ends every program in it, whatever that was doing",
+            "Ask the owner of the login first.",
+            "# Look at it.",
+        ],
+    )
+    out = Terminal()
+    sink = Stdout("text", Filter(), out)
+    sink.send([sink.render(Change("new", item)), sink.render(Change("new", replace(item, incident="i-1")))])
+    rows = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue()).splitlines()
+    assert [row for row in rows if len(row) > 60] == [f"  → {command}"]
+    assert not any(row.endswith("-") for row in rows)
+    assert "    # ends every program in it, whatever that was doing" in rows
+    assert "  → Ask the owner of the login first." in rows
+    assert "  → Look at it." in rows
+    assert all(row.startswith(" ") for row in rows if row and not row.startswith("Part of"))
 
 
 def test_stdout_tells_when_nobody_reads():
@@ -81,10 +137,6 @@ def test_stdout_tells_when_nobody_reads():
 
 
 def test_colour_on_terminals_only(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     out = Terminal()
@@ -92,7 +144,7 @@ def test_colour_on_terminals_only(monkeypatch):
     sink.send([sink.render(NEW)])
     sink.send([sink.render(Change("new", finding(incident="incident-0123456789abcdef")))])
     assert "\x1b[" in out.getvalue()
-    assert "00:00:00, incident-01234567\x1b" in out.getvalue()
+    assert "Part of incident-01234567\x1b" in out.getvalue()
     monkeypatch.setenv("NO_COLOR", "1")
     out = Terminal()
     sink = Stdout("text", Filter(), out)
