@@ -90,6 +90,25 @@ def test_headings_and_landmarks_as_a_screen_reader_hears_them(visit):
         assert picture.evaluate("e => e.querySelector('title').textContent.length") > 0
 
 
+def test_every_incident_leads_back_to_the_list_and_on_to_the_next(visit):
+    page = visit(390, javascript=False)
+    incidents = page.locator("section.incident")
+    if incidents.count() == 1:
+        assert page.locator(".back").count() == 0
+        return
+    for number, incident in enumerate(incidents.all(), 1):
+        links = [link.get_attribute("href") for link in incident.locator(".back a").all()]
+        assert links == ["#list", f"#incident-{number + 1}"][: 2 if number < incidents.count() else 1]
+    targets = {link.get_attribute("href") for link in page.locator("a[href^='#']").all()}
+    assert all(page.locator(f"[id='{target[1:]}']").count() == 1 for target in targets)
+    last = incidents.last.get_by_role("link", name="Back to the list of incidents")
+    last.click()
+    assert page.locator("#list").bounding_box()["y"] < 200
+    page.emulate_media(media="print")
+    assert not last.is_visible()
+    assert not page.get_by_role("navigation").is_visible()
+
+
 def test_reads_without_javascript(visit):
     page = visit(390, javascript=False)
     text = page.locator("main").inner_text()
