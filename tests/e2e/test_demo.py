@@ -63,7 +63,9 @@ def told_apart(text):
     for row in text.splitlines():
         if part := re.search(r"part of (incident-\w+)\)$", row):
             wrong += [] if part[1].startswith(under) else [row]
-        elif head := re.search(r"^(?:More on|Part of) (incident-\w+)|; cluster demo; (?:rule [^,]+, f-)?(\w*-?\w+);", row):
+        elif head := re.search(
+            r"^(?:More on|Part of) (incident-\w+)|; cluster demo; (?:rule [^,]+, f-)?(\w*-?\w+);", row
+        ):
             under = head[1] or head[2]
     return wrong
 
