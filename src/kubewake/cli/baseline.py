@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from kubewake.cli.names import known_names
 from kubewake.errors import InputError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def show(
     archive = chosen(archives, cluster)
     profile = profile_of(archive, identity)
     if profile is None:
-        known = ", ".join(list(archive.identities)[:5])
-        raise InputError(f"{identity} was never seen here; known are {known or 'nobody'}, …")
+        raise InputError(f"{identity} was never seen here; {known_names(identity, archive.identities)}")
     if output == "json":
         import msgspec
 

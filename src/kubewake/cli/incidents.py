@@ -22,7 +22,7 @@ app.command(verdict)
 
 Paths = Annotated[
     list[str] | None,
-    Parameter(help="A result saved with -o json, or audit logs, which are scanned; - is standard input. "
+    Parameter(help="A result saved with -o json, or audit logs, which are scanned; - is a log on standard input. "
               "Default: what serve has told.", negative=(), allow_leading_hyphen=True),
 ]  # fmt: skip
 StateDir = Annotated[Path | None, Parameter(name="--state-dir", help="State folder of serve; default: the setting.")]
@@ -90,7 +90,7 @@ def show(
     from kubewake.reports import Style
     from kubewake.reports.table import console_for, print_story
 
-    document = open_document(paths or [], cluster, rbac, state_dir=state_dir)
+    document = open_document(named(incident, paths), cluster, rbac, state_dir=state_dir)
     found = choose(document.incidents, incident)
     members = set(found.findings)
     findings = [finding for finding in document.findings if finding.id in members]
@@ -112,6 +112,13 @@ def show(
         console = console_for(sys.stdout, Style(width=terminal_width(), color=colored(sys.stdout)))
         print_story(console, found, findings)
     return 0
+
+
+def named(incident: str, paths: list[str] | None) -> list[str]:
+    """The paths given behind an incident's name; SettingsError where a path stands in the name's place."""
+    if not paths and Path(incident).exists():
+        raise SettingsError(f"{incident} is a file: name the incident first, as in `1 {incident}` for the first in it")
+    return paths or []
 
 
 def open_document(
@@ -146,7 +153,11 @@ def open_document(
         workers=default_workers(source.size_bytes()),
     )
     if not document.input.events:
-        raise InputError(f"{', '.join(paths)}: neither a result saved with -o json nor audit events; check the path")
+        first = next(iter(document.input.malformed), None)
+        why = f" ({first.file}{f':{first.line}' if first.line else ''}: {first.reason})" if first is not None else ""
+        raise InputError(
+            f"{', '.join(paths)}: neither a result saved with -o json nor audit events{why}; check the path"
+        )
     return document
 
 
@@ -184,7 +195,9 @@ def choose(found: "Iterable[Incident]", wanted: str) -> "Incident":
     close = difflib.get_close_matches(wanted, [item.id for item in incidents], n=1)
     if close:
         raise SettingsError(f"there is no incident '{wanted}' (did you mean '{close[0]}'?)")
-    known = f"there are {len(incidents):,}: 1 to {len(incidents):,}, or an id" if incidents else "nothing was found"
+    known = f"there are {len(incidents):,}: 1 to {len(incidents):,}, or an id" if incidents else ""
+    if not known:
+        raise SettingsError(f"there is no incident '{wanted}', and no other; give the result or the log that it is in")
     raise SettingsError(f"there is no incident '{wanted}'; {known} of `kubewake incidents list`")
 
 

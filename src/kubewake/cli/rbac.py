@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, Parameter
 
+from kubewake.cli.names import known_names
 from kubewake.errors import InputError, SettingsError
 
 if TYPE_CHECKING:
@@ -147,8 +148,8 @@ def least_privilege(identity: str, /, *, log: Logs) -> None:
     _, usage = gather(None, False, None, log)
     documents = usage.least_privilege(identity)
     if not documents:
-        known = ", ".join(usage.identities[:5])
-        raise InputError(f"{identity} did nothing in these logs that was allowed; they hold {known or 'nobody'}, …")
+        known = known_names(identity, usage.identities)
+        raise InputError(f"{identity} did nothing in these logs that was allowed; {known}")
     sys.stdout.write(yaml.safe_dump_all(documents, sort_keys=False))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
-from kubewake.errors import ExitCode
+from kubewake.errors import ExitCode, RuleError, SettingsError
 from kubewake.finding import Audience, Severity
 
 app = App(name="rules", help="List, show, lint, test, explain and tune rules.")
@@ -59,10 +59,17 @@ def list_rules(
     output
         table or json.
     """
+    from kubewake.rules.model import TACTICS
     from kubewake.rules.pack import load_rules
+    from kubewake.rules.ruleset import nearest
     from kubewake.workbench.catalogue import all_infos, select
 
     infos = all_infos(load_rules(rules))
+    for name in tactic:
+        if name not in TACTICS:
+            raise SettingsError(
+                f"--tactic {name}: there is no such tactic{nearest(name, TACTICS)}; {', '.join(TACTICS)}"
+            )
     found = select(infos.values(), severities=severity, audiences=audience, tactics=tactic, text=text)
     if output == "json":
         import msgspec
@@ -169,7 +176,12 @@ def run_rule_tests(
 
     folders = test_folders(rules, tests)
     if rules and not ids:
-        folders = [folder for folder in folders if folder != SOURCE_TESTS] or folders
+        folders = [folder for folder in folders if folder != SOURCE_TESTS]
+        if not folders:
+            raise RuleError(
+                f"{', '.join(map(str, rules))}: there is no folder 'tests' beside the rules; write tests/RULE.yml, or name "
+                "the folder with --tests"
+            )
     failed = passed = 0
     for outcome in run_tests(find_tests(folders, ids), rules):
         if outcome.error:
@@ -331,6 +343,7 @@ def backtest(
         print_table(("", "rule", "where", "audit id", "what"), rows)
         for rule, (before, after) in sorted(difference.counts.items()):
             sys.stderr.write(f"{rule}: {before} before, {after} after\n")
+        sys.stderr.write(f"{len(difference.gained):,} gained, {len(difference.lost):,} lost\n")
     return 1 if difference.gained or difference.lost else 0
 
 

@@ -63,7 +63,7 @@ def verdict(
 
     from kubewake.baseline import verdict_on
     from kubewake.cli.baseline import folder_of
-    from kubewake.cli.incidents import choose, open_document
+    from kubewake.cli.incidents import choose, named, open_document
 
     if benign == malicious:
         raise SettingsError("say what the incident was: --benign or --malicious")
@@ -73,7 +73,7 @@ def verdict(
         raise SettingsError(
             f"--baseline {baseline}: say where the incident is: a result saved with -o json, or its log"
         )
-    document = open_document(paths or [], cluster, None, baseline=baseline, state_dir=state_dir)
+    document = open_document(named(incident, paths), cluster, None, baseline=baseline, state_dir=state_dir)
     found = choose(document.incidents, incident)
     said = verdict_on(found, benign=benign)
     said = msgspec.structs.replace(said, cluster=said.cluster or cluster)

@@ -5,6 +5,9 @@ from typing import Any
 from kubewake.formats.format import Record
 
 _SHOWN_BYTES = 40
+_LINES = ("finding", "incident", "notice", "malformed", "summary")
+_LINE_KEYS = frozenset({"audit_ids", "detail", "reason", "input"})
+"""What the lines of kubewake's own JSON Lines are, and what one of them has."""
 _TRUNCATED = b"[Truncated...]"
 
 
@@ -46,6 +49,10 @@ def explain(data: bytes, reason: str) -> str:
 def guess(record: Record) -> str:
     """What an object that no format knows looks like, and what to do with it."""
     kind, version = record.get("kind"), record.get("apiVersion")
+    if str(record.get("schema", "")).startswith("kubewake.result/"):
+        return "a result that kubewake saved: `kubewake incidents list FILE` reads it"
+    if record.get("type") in _LINES and not _LINE_KEYS.isdisjoint(record):
+        return "a line that kubewake printed: give it the audit log instead, or a result saved with -o json to `kubewake incidents`"
     if kind == "Policy":
         return "an audit policy: give it to the policy commands instead"
     if kind == "Event" or version == "events.k8s.io/v1":

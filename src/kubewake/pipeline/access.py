@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kubewake.engine import Reader
 from kubewake.engine.access import Access
 from kubewake.engine.order import Order
+from kubewake.errors import InputError
 from kubewake.facts import Context
 from kubewake.pipeline.scan import grouped, read_chunks
 from kubewake.rbac import RbacState
@@ -14,15 +15,20 @@ from kubewake.sources.files import FileSource
 
 
 def learn(paths: Sequence[str], state: RbacState, usage: RbacUsage) -> None:
-    """Add the role writes of the logs to `state` and their allowed requests to `usage`."""
+    """Add the role writes of the logs to `state` and their allowed requests to `usage`; InputError where they hold no event."""
     reader = Reader(RuleSet(()), Context())
     order = Order()
     access = Access(state)
+    events = 0
     for group in grouped(FileSource(paths).chunks()):
-        order.put(read_chunks(reader, group))
+        observation = read_chunks(reader, group)
+        events += observation.events
+        order.put(observation)
         for stub in order.take():
             access.observe(stub)
             usage.observe(stub)
+    if not events:
+        raise InputError(f"{', '.join(paths)}: no audit events in there; check --log")
     for stub in order.take(flush=True):
         access.observe(stub)
         usage.observe(stub)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kubewake.detectors import all_detectors
+from kubewake.errors import SettingsError
 from kubewake.finding import SEVERITIES
 from kubewake.rules.model import TACTICS, RuleInfo
 from kubewake.rules.pack import BUILTIN_LABEL, builtin_path
@@ -13,6 +14,9 @@ _AUDIENCES = {
     "pedantic": "hunters: worth knowing, not worth waking somebody",
     "auditor": "auditors: a record",
 }
+
+
+INDEX_MARK = "rules and detectors, generated from their sources."
 
 
 def source_of(info: RuleInfo) -> str:
@@ -80,7 +84,7 @@ def module_of(rule: str) -> str:
 def index_text(infos: Iterable[RuleInfo]) -> str:
     """The index of all rules, by tactic and severity."""
     known = list(infos)
-    lines = ["# Rules", "", f"{len(known)} rules and detectors, generated from their sources.", ""]
+    lines = ["# Rules", "", f"{len(known)} {INDEX_MARK}", ""]
     groups: dict[str, list[RuleInfo]] = {}
     for info in known:
         tactic = info.tactic or (info.attack.tactics[0] if info.attack.tactics else "other")
@@ -103,9 +107,20 @@ def all_pages(infos: Iterable[RuleInfo]) -> dict[str, str]:
     return pages
 
 
+def is_page(path: Path) -> bool:
+    """Whether the file is a page or an index that was made here, of whatever version."""
+    head = path.read_text(encoding="utf-8", errors="replace").split("\n", 3)[:3]
+    return len(head) == 3 and (head[2] == f"`{path.stem}`" or head[2].endswith(INDEX_MARK))
+
+
 def drifted(folder: Path, pages: dict[str, str]) -> list[str]:
-    """Names of pages that are missing, differ, or belong to no rule."""
+    """Names of pages that are missing, differ, or belong to no rule; SettingsError where other pages stand there."""
     present = {path.name for path in folder.glob("*.md")} if folder.is_dir() else set()
+    foreign = sorted(name for name in present if not is_page(folder / name))
+    if foreign:
+        raise SettingsError(
+            f"{folder}: holds {foreign[0]}, which is no page of a rule; give the pages a folder of their own"
+        )
     wrong = [
         name
         for name, text in pages.items()
@@ -116,11 +131,14 @@ def drifted(folder: Path, pages: dict[str, str]) -> list[str]:
 
 def write_pages(folder: Path, pages: dict[str, str]) -> int:
     """Write every page and remove those of no rule; returns how many files changed."""
-    folder.mkdir(parents=True, exist_ok=True)
     wrong = drifted(folder, pages)
-    for name in wrong:
-        if name in pages:
-            (folder / name).write_text(pages[name], encoding="utf-8")
-        else:
-            (folder / name).unlink()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in wrong:
+            if name in pages:
+                (folder / name).write_text(pages[name], encoding="utf-8")
+            else:
+                (folder / name).unlink()
+    except OSError as error:
+        raise SettingsError(f"{folder}: cannot be written ({error.strerror}); choose another folder") from error
     return len(wrong)

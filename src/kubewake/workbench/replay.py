@@ -6,13 +6,14 @@ from pathlib import Path
 from msgspec import Struct
 
 from kubewake.engine.stub import make_stub
+from kubewake.errors import InputError, RuleError
 from kubewake.event import Batch
 from kubewake.facts import Context, Facts
 from kubewake.formats import batches
 from kubewake.observation import Hit, Stub
 from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.lists import merged
-from kubewake.rules.pack import lists_named, load_builtin, load_files
+from kubewake.rules.pack import NOTHING, lists_named, load_builtin, load_files
 from kubewake.rules.ruleset import RuleSet
 from kubewake.sources.files import FileSource, load
 
@@ -38,12 +39,27 @@ class Difference(Struct, frozen=True):
 
 
 def log_batches(paths: Sequence[str]) -> Iterator[Batch]:
-    """The events of files, directories and globs, in any envelope, in small batches; what cannot be read in its own."""
+    """The events of files, directories and globs, in any envelope, in small batches; what cannot be read in its own.
+
+    InputError where there is none at all.
+    """
+    events = 0
+    reason = ""
     for chunk in FileSource(list(paths)).chunks():
         data, malformed = load(chunk)
+        reason = reason or next((item.reason for item in malformed), "")
         if malformed:
             yield Batch(file=chunk.file, events=[], lines=[], malformed=malformed)
-        yield from batches(data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format)
+        for batch in batches(
+            data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format
+        ):
+            events += len(batch.events)
+            reason = reason or next((item.reason for item in batch.malformed), "")
+            yield batch
+    if not events:
+        raise InputError(
+            f"{', '.join(paths)}: no audit events in there{f' ({reason})' if reason else ''}; check the path"
+        )
 
 
 def link(files: Sequence[CompiledFile], only: Iterable[str] | None = None) -> RuleSet:
@@ -71,6 +87,8 @@ def compare(changed: Sequence[Path], against: Sequence[Path], log: Log) -> Diffe
     """What the changed rules, filters and lists gain and lose against the built-in pack (or other folders)."""
     base = load_files(against) if against else load_builtin()
     new = load_files(changed)
+    if all(file.is_empty for file in new):
+        raise RuleError(f"{', '.join(map(str, changed))}: holds {NOTHING}; there is nothing to compare")
     before, after = link(base), link(replaced(base, new))
     wide = any(item.rules is None for file in new for item in file.filters)
     named = {name for file in new for item in file.filters for name in item.rules or ()}

@@ -67,3 +67,18 @@ def test_a_file_that_knows_no_cluster_is_said_plainly(tmp_path, capsys):
     (tmp_path / "none.kwb").write_bytes(encode({}))
     assert answer(["baseline", "show", "alice", "--baseline", str(tmp_path / "none.kwb")]) == ExitCode.NO_INPUT
     assert "nothing is known of any cluster yet" in capsys.readouterr().err
+
+
+def test_a_name_in_brief_is_answered_with_the_whole(trained, capsys):
+    from kubewake.pipeline.detection import load_archives
+
+    [archive] = load_archives(trained / "a.kwb").values()
+    user = next(user for user in archive.identities if user.startswith("system:serviceaccount:"))
+    assert answer(["baseline", "show", user.rpartition(":")[2], "--baseline", str(trained / "a.kwb")]) == 10
+    assert f"did you mean {user}" in capsys.readouterr().err
+
+
+def test_a_log_in_the_place_of_a_baseline_is_said(trained, capsys):
+    log = str(trained / "audit.log")
+    assert answer(["scan", log, "--baseline", log]) == ExitCode.STORE
+    assert f"{log}: is no baseline file; to learn one" in capsys.readouterr().err

@@ -2,6 +2,7 @@
 
 import json
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +102,28 @@ def test_says_which_incidents_there_are(saved, capsys):
     assert "there is no incident 'nope'; there are 1" in capsys.readouterr().err
     assert answer(["incidents", "list", saved, saved]) == ExitCode.USAGE
     assert "give it alone" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["show", "RESULT"], ExitCode.USAGE, "name the incident first, as in `1 RESULT`"),
+        (["verdict", "RESULT", "--benign"], ExitCode.USAGE, "name the incident first"),
+        (["show", "1", "QUIET"], ExitCode.USAGE, "there is no incident '1', and no other"),
+        (["list", "LINES"], ExitCode.NO_INPUT, "a line that kubewake printed"),
+        (["list", "EMPTY"], ExitCode.NO_INPUT, "an empty file"),
+    ],
+)
+def test_what_a_stranger_gets_wrong(saved, tmp_path, capsys, arguments, code, words):
+    files = {
+        "RESULT": saved,
+        "QUIET": str(tmp_path / "quiet.log"),
+        "LINES": str(tmp_path / "lines.jsonl"),
+        "EMPTY": str(tmp_path / "empty.log"),
+    }
+    Path(files["QUIET"]).write_bytes(recording.lines()[0] + b"\n")
+    Path(files["LINES"]).write_text(rendered("jsonl", sample.small()))
+    Path(files["EMPTY"]).write_text("")
+    assert answer(["incidents", *(files.get(word, word) for word in arguments)]) == code
+    said = capsys.readouterr().err
+    assert words.replace("RESULT", saved) in said

@@ -70,3 +70,10 @@ def test_who_can_says_that_logs_without_bodies_tell_no_roles(tmp_path, capsys):
     log.write_bytes(msgspec.json.encode(complete({})) + b"\n")
     assert answer(["rbac", "who-can", "get", "secrets", "--log", str(log)]) == ExitCode.CLEAN
     assert "say nothing of roles and bindings" in capsys.readouterr().err
+
+
+def test_a_log_without_events_is_said(tmp_path, capsys):
+    log = tmp_path / "audit.log"
+    log.write_text("")
+    assert answer(["rbac", "unused", "--log", str(log)]) == ExitCode.NO_INPUT
+    assert "no audit events in there" in capsys.readouterr().err

@@ -273,3 +273,37 @@ def test_docs_are_written_and_checked(capsys, tmp_path):
     assert run(capsys, "docs", tmp_path / "pages", "--check")[0] == ExitCode.RULE
     assert run(capsys, "docs", tmp_path / "pages")[0] == 0
     assert run(capsys, "docs", tmp_path / "pages", "--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["list", "--tactic", "credntial-access"], ExitCode.USAGE, "did you mean 'credential-access'"),
+        (["test", "--rules", "RULES"], ExitCode.RULE, "no folder 'tests' beside the rules"),
+        (["backtest", "HOLLOW", "--log", "LOG"], ExitCode.RULE, "holds no rule"),
+        (["backtest", "RULES", "--log", "EMPTY"], ExitCode.NO_INPUT, "no audit events in there (an empty file)"),
+        (["coverage", "--log", "EMPTY"], ExitCode.NO_INPUT, "no audit events in there (an empty file)"),
+        (["explain", "pod-exec", "RESULT"], ExitCode.NO_INPUT, "a result that kubewake saved"),
+    ],
+)
+def test_what_a_stranger_gets_wrong(capsys, folder, tmp_path, arguments, code, words):
+    places = {
+        "RULES": folder,
+        "HOLLOW": tmp_path / "hollow",
+        "LOG": tmp_path / "a.log",
+        "EMPTY": tmp_path / "e.log",
+        "RESULT": tmp_path / "r.json",
+    }
+    places["HOLLOW"].mkdir()
+    places["LOG"].write_text(event() + "\n")
+    places["EMPTY"].write_text("")
+    places["RESULT"].write_text('{"schema":"kubewake.result/1","findings":[]}')
+    found, _, err = run(capsys, *(places.get(word, word) for word in arguments))
+    assert found == code
+    assert words in err
+
+
+def test_backtest_says_when_nothing_changes(capsys, folder, tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_text(event(verb="get") + "\n")
+    assert run(capsys, "backtest", folder, "--log", log) == (0, "", "0 gained, 0 lost\n")

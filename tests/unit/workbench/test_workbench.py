@@ -5,7 +5,7 @@ import json
 import msgspec
 import pytest
 
-from kubewake.errors import InputError, RuleError
+from kubewake.errors import InputError, RuleError, SettingsError
 from kubewake.finding import Attack
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.parse import compile_text
@@ -288,8 +288,23 @@ def test_pages_are_written_and_checked_for_drift(tmp_path):
     assert pages.drifted(tmp_path, texts) == ["README.md", "one.md", "two.md"]
     assert pages.write_pages(tmp_path, texts) == 3
     assert pages.drifted(tmp_path, texts) == []
-    (tmp_path / "one.md").write_text("changed")
-    (tmp_path / "gone.md").write_text("no rule")
+    (tmp_path / "one.md").write_text("# One\n\n`one`\nchanged")
+    (tmp_path / "gone.md").write_text("# Gone\n\n`gone`\n")
     assert pages.drifted(tmp_path, texts) == ["gone.md", "one.md"]
     assert pages.write_pages(tmp_path, texts) == 2
     assert not (tmp_path / "gone.md").exists()
+
+
+@pytest.mark.parametrize("name", ["notes.md", "README.md", "one.md"])
+def test_pages_of_others_are_left_alone(tmp_path, name):
+    (tmp_path / name).write_text("# Mine\n\nNotes of my own.\n")
+    with pytest.raises(SettingsError, match=f"holds {name}, which is no page of a rule"):
+        pages.write_pages(tmp_path, pages.all_pages(infos()))
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert "my own" in (tmp_path / name).read_text()
+
+
+def test_pages_that_cannot_be_written_are_said_plainly(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        pages.write_pages(tmp_path / "file" / "pages", pages.all_pages(infos()))
