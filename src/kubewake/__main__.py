@@ -35,6 +35,8 @@ def answer(arguments: list[str]) -> int:
     if arguments in (["--version"], ["-V"]):
         sys.stdout.write(f"{__version__}\n")
         return ExitCode.CLEAN
+    if arguments[0] == "help":
+        arguments = [*arguments[1:], "--help"]
     first = arguments[0]
     if not first.startswith("-") and first not in NAMES:
         near = difflib.get_close_matches(first, NAMES, 1)
@@ -46,12 +48,16 @@ def answer(arguments: list[str]) -> int:
 
 def run(arguments: list[str]) -> int:
     """Run one command; errors meant for people become one line on stderr."""
-    from cyclopts import CycloptsError  # noqa: PLC0415  # `--help` must not pay for it
+    from cyclopts import CycloptsError, UnusedCliTokensError  # noqa: PLC0415  # `--help` must not pay for it
 
     from kubewake.cli.app import build  # noqa: PLC0415  # as above
 
     try:
         result = build()(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except UnusedCliTokensError as error:
+        extra = " ".join(error.unused_tokens or ())
+        sys.stderr.write(f"kubewake: '{extra}' is more than the command takes. See `{asked(arguments)} --help`.\n")
+        return ExitCode.USAGE
     except CycloptsError as error:
         sys.stderr.write(f"kubewake: {' '.join(str(error).split())} See `{asked(arguments)} --help`.\n")
         return ExitCode.USAGE

@@ -147,6 +147,8 @@ def load_intelligence(
     names = {name: tuple(library.entries(name, source)) for name, source in sorted(settings.lists.items())}
     agents = {name: tuple(library.entries(name, source)) for name, source in sorted(settings.user_agents.items())}
     owners = open_databases([folder / entry for entry in settings.databases]) if settings.databases else None
+    if not names and not agents and owners is None:
+        library.notices.append(f"{path} holds no list and no database: nothing is compared with it")
     return Intelligence(names=names, user_agents=agents, ownership=owners, notices=tuple(library.notices))
 
 

@@ -349,7 +349,8 @@ def _read_file(path: Path, values: dict[str, Any], origins: dict[str, str]) -> N
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot read the configuration ({error}); check --config") from error
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise SettingsError(f"{path}: cannot read the configuration ({reason}); check --config") from error
     try:
         document = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
     except (tomllib.TOMLDecodeError, yaml.YAMLError) as error:

@@ -51,6 +51,10 @@ def test_the_overview_names_every_command(arguments):
     assert max(map(len, run.stdout.splitlines())) <= 80
 
 
+def test_help_of_a_command_is_asked_for_in_either_way():
+    assert kubewake("help", "scan").stdout == kubewake("scan", "--help").stdout
+
+
 @pytest.mark.parametrize("command", COMMANDS, ids=NAMES)
 def test_help_fits_eighty_columns(command):
     run = kubewake(command.name, "--help", COLUMNS="80", NO_COLOR="1")
@@ -66,6 +70,10 @@ def test_help_fits_eighty_columns(command):
         (["--nonsense"], ExitCode.USAGE, "--nonsense"),
         (["scan"], ExitCode.USAGE, "See `kubewake scan --help`"),
         (["scan", "LOG", "--min-severity", "hihg"], ExitCode.USAGE, 'Did you mean "high"'),
+        (["scan", "LOG", "--outptu", "json"], ExitCode.USAGE, "did you mean --output?"),
+        (["scan", "LOG", "--fail-on", "none"], ExitCode.USAGE, '"critical", "never"'),
+        (["demo", "now"], ExitCode.USAGE, "'now' is more than the command takes"),
+        (["settings", "--config", "nowhere.yml"], ExitCode.USAGE, "(No such file or directory)"),
         (["scan", "LOG", "--jobs", "-3"], ExitCode.USAGE, "--jobs is -3"),
         (["scan", "LOG", "--since", "yesterday"], ExitCode.USAGE, "6h or 2d"),
         (["scan", "LOG", "--rule", "pod-exce"], ExitCode.RULE, "did you mean 'pod-exec'"),

@@ -244,3 +244,12 @@ def test_what_is_too_large_or_unreachable_is_an_os_error(feed: str) -> None:
         get(f"{feed}/list", {}, 4)
     with pytest.raises(OSError):
         get("http://127.0.0.1:1/list", {}, 100)
+
+
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_what_holds_no_list_is_noticed(tmp_path: Path, is_folder: bool) -> None:
+    place = tmp_path if is_folder else tmp_path / "lists.yml"
+    if not is_folder:
+        place.write_text("")
+    (notice,) = load_intelligence(place).notices
+    assert notice == f"{place} holds no list and no database: nothing is compared with it"

@@ -1,5 +1,7 @@
 """`kubewake scan`: find attacks in audit logs."""
 
+import difflib
+import inspect
 import os
 import stat
 import sys
@@ -26,7 +28,8 @@ WHAT = Group("What to look at", sort_key=1)
 HOW = Group("What to detect", sort_key=2)
 OUTPUT = Group("What to print", sort_key=3)
 
-DEFAULT_FAIL_ON: Severity = "high"
+FailOn = Literal["informational", "low", "medium", "high", "critical", "never"]
+DEFAULT_FAIL_ON: FailOn = "high"
 
 
 def scan(
@@ -49,7 +52,7 @@ def scan(
     baseline: Annotated[Path | None, Parameter(group=HOW)] = None,
     min_severity: Annotated[Severity, Parameter(group=OUTPUT)] = "informational",
     audience: Annotated[Audience | None, Parameter(group=OUTPUT)] = None,
-    fail_on: Annotated[Severity | Literal["never"], Parameter(group=OUTPUT)] = DEFAULT_FAIL_ON,
+    fail_on: Annotated[FailOn, Parameter(group=OUTPUT)] = DEFAULT_FAIL_ON,
     out: Annotated[Path | None, Parameter(group=OUTPUT)] = None,
     strict: Annotated[bool, Parameter(group=WHAT, negative="")] = False,
     jobs: Annotated[int, Parameter(name=["--jobs", "-j"], group=HOW)] = 0,
@@ -69,9 +72,9 @@ def scan(
     until
         Only events before this time.
     namespace
-        Only findings in this namespace; repeat for several.
+        Only findings in this namespace, and incidents that it takes part in; repeat for several.
     user
-        Only findings about this user; repeat for several.
+        Only findings about this user, and incidents that they take part in; repeat for several.
     cluster
         Name of the cluster for events whose envelope names none.
     rule
@@ -113,7 +116,10 @@ def scan(
 
     for path in paths:
         if path.startswith("-") and path != "-" and not os.path.lexists(path):
-            raise SettingsError(f"{path}: no such option; see `kubewake scan --help`")
+            known = [f"--{name.replace('_', '-')}" for name in inspect.signature(scan).parameters]
+            near = difflib.get_close_matches(path.partition("=")[0], known, 1)
+            hint = f"did you mean {near[0]}?" if near else "see `kubewake scan --help`"
+            raise SettingsError(f"{path}: no such option; {hint}")
     if jobs < 0:
         raise SettingsError(f"--jobs is {jobs}, expected a number of processes, or 0 for as many as pay off")
     name = output or ("table" if out is None and sys.stdout.isatty() else "jsonl")
@@ -134,7 +140,7 @@ def scan(
             for item in items:
                 if isinstance(item, Notice):
                     told.add(item.id)
-                if not isinstance(item, Finding) or wanted.shows(item, shown_audience):
+                if wanted.keeps(item) and (not isinstance(item, Finding) or wanted.shows(item, shown_audience)):
                     writer.write(item)
             stream.flush()
 
@@ -186,6 +192,7 @@ class Selection:
         self._namespaces = frozenset(namespaces)
         self._users = frozenset(users)
         self._rank = SEVERITY_RANK[min_severity]
+        self._kept: set[str] = set()
 
     def shows(self, finding: Finding, audience: Audience | None) -> bool:
         """Whether the finding was asked for."""
@@ -193,6 +200,24 @@ class Selection:
             return False
         if audience is not None and AUDIENCES.index(finding.audience) > AUDIENCES.index(audience):
             return False
+        return self._is_about(finding)
+
+    def keeps(self, item: Finding | Incident | Notice) -> bool:
+        """Whether the item is about what was asked for; give it findings before the incidents that they are part of."""
+        if not self._namespaces and not self._users:
+            return True
+        if isinstance(item, Finding):
+            if not self._is_about(item):
+                return False
+            self._kept.add(item.id)
+        return not isinstance(item, Incident) or not self._kept.isdisjoint(item.findings) or self._takes_part(item)
+
+    def _takes_part(self, incident: Incident) -> bool:
+        """Whether something of the namespaces, or one of the users, is among what the incident is about."""
+        within = tuple(prefix for name in self._namespaces for prefix in (f"{name}/", f"system:serviceaccount:{name}:"))
+        return any(entity.name.startswith(within) or entity.name in self._users for entity in incident.entities)
+
+    def _is_about(self, finding: Finding) -> bool:
         if self._namespaces and finding.target.namespace not in self._namespaces:
             return False
         return not self._users or bool({finding.actor.name, finding.actor.impersonating} & self._users)
@@ -201,7 +226,9 @@ class Selection:
         """The document with only what was asked for; the audience is the report's to apply where it names counts."""
         if not self._namespaces and not self._users and not self._rank and audience != "everyone":
             return document
-        document.findings = [finding for finding in document.findings if self.shows(finding, None)]
+        about = [finding for finding in document.findings if self.keeps(finding)]
+        document.findings = [finding for finding in about if self.shows(finding, None)]
+        document.incidents = [incident for incident in document.incidents if self.keeps(incident)]
         return document
 
 

@@ -1,5 +1,6 @@
 """`kubewake scan -o NAME`, for every output."""
 
+import msgspec
 import pytest
 
 from kubewake.__main__ import answer
@@ -63,3 +64,27 @@ def test_a_report_outlives_a_scan_that_fails(tmp_path):
     arguments = ["--rules", str(tmp_path / "bad.yml"), str(tmp_path / "empty.log")]
     assert answer(["scan", "-q", "-o", "html", "--out", str(out), *arguments]) == ExitCode.RULE
     assert out.read_text(encoding="utf-8") == "of yesterday"
+
+
+@pytest.mark.parametrize("form", ["json", "jsonl"])
+@pytest.mark.parametrize(
+    ("flag", "findings_there", "incidents_there"),
+    [
+        ("--namespace=nosuch", False, False),
+        ("--namespace=payments", True, False),
+        ("--namespace=platform", False, True),
+        ("--user=system:serviceaccount:platform:tenant-operator", True, True),
+        ("--user=nobody", False, False),
+    ],
+)
+def test_what_was_asked_for_narrows_findings_and_incidents(log, tmp_path, form, flag, findings_there, incidents_there):
+    out = tmp_path / "out"
+    answer(["scan", str(log), flag, "-o", form, "--out", str(out), "--fail-on", "never"])
+    text = out.read_bytes()
+    if form == "json":
+        result = msgspec.json.decode(text)
+        findings, incidents = result["findings"], result["incidents"]
+    else:
+        lines = [msgspec.json.decode(line) for line in text.splitlines()]
+        findings, incidents = ([line for line in lines if line["type"] == kind] for kind in ("finding", "incident"))
+    assert (bool(findings), bool(incidents)) == (findings_there, incidents_there)
