@@ -65,11 +65,8 @@ def who_can(
     rules = [rule for role in state.roles for rule in role.rules]
     for doubt in doubts(request, rules, usage.resources):
         sys.stderr.write(f"kubewake: {doubt}\n")
-    if state.is_empty:
-        sys.stderr.write(
-            "kubewake: these logs say nothing of roles and bindings (nobody wrote one, or what was written was not "
-            "logged); give --rbac DUMP or --live as well\n"
-        )
+    if rbac is None and not live:
+        warn_of_gaps(state)
     rows = [(grant.subject.kind, grant.subject.identity, grant.text()) for grant in state.who_can(request)]
     show(("kind", "who", "because of"), rows, output)
 
@@ -102,6 +99,8 @@ def reach(
     if output == "json":
         sys.stdout.write(msgspec.json.encode({**msgspec.to_builtins(found), "lines": found.lines()}).decode() + "\n")
         return
+    if rbac is None and not live:
+        warn_of_gaps(state)
     for line in found.lines() or [f"{identity}: nothing dangerous is granted, as far as is known."]:
         sys.stdout.write(line + "\n")
     if not found.lines() and not is_known(state, usage, identity):
@@ -183,6 +182,16 @@ def gather(dump: Path | None, live: bool, context: str | None, logs: Sequence[st
 
         learn(logs, state, usage)
     return state, usage
+
+
+def warn_of_gaps(state: Any) -> None:
+    """Say how little logs alone tell of RBAC: what was written while they were."""
+    if state.is_empty:
+        known = "these logs say nothing of roles and bindings (nobody wrote one, or what was written was not logged)"
+    else:
+        roles, bindings = len(list(state.roles)), len(list(state.bindings))
+        known = f"known are only the {roles:,} roles and {bindings:,} bindings that were written in these logs"
+    sys.stderr.write(f"kubewake: {known}; --rbac DUMP or --live tells of all\n")
 
 
 def is_known(state: Any, usage: Any, identity: str) -> bool:

@@ -65,11 +65,24 @@ def test_who_can_warns_of_what_is_not_known_and_answers_all_the_same(dump, capsy
     assert not capsys.readouterr().err
 
 
-def test_who_can_says_that_logs_without_bodies_tell_no_roles(tmp_path, capsys):
+WRITE = {
+    "level": "Request",
+    "verb": "create",
+    "objectRef": {"resource": "clusterroles", "name": "lister", "apiGroup": "rbac.authorization.k8s.io"},
+    "requestObject": ROLE,
+}
+
+
+@pytest.mark.parametrize(
+    ("event", "said"),
+    [({}, "say nothing of roles and bindings"), (WRITE, "known are only the 1 roles and 0 bindings")],
+)
+@pytest.mark.parametrize("question", [["who-can", "get", "secrets"], ["reach", "alice"]], ids=["who-can", "reach"])
+def test_it_is_said_how_little_logs_alone_tell_of_rights(tmp_path, capsys, event, said, question):
     log = tmp_path / "audit.log"
-    log.write_bytes(msgspec.json.encode(complete({})) + b"\n")
-    assert answer(["rbac", "who-can", "get", "secrets", "--log", str(log)]) == ExitCode.CLEAN
-    assert "say nothing of roles and bindings" in capsys.readouterr().err
+    log.write_bytes(msgspec.json.encode(complete(event)) + b"\n")
+    assert answer(["rbac", *question, "--log", str(log)]) == ExitCode.CLEAN
+    assert said in capsys.readouterr().err
 
 
 def test_a_log_without_events_is_said(tmp_path, capsys):
