@@ -189,8 +189,8 @@ def spoilt(states) -> Path:
 BAD_FILES = [
     ("cut.kwb", ExitCode.STORE, "cut.kwb: the baseline cannot be read"),
     ("longer.kwb", ExitCode.STORE, "longer.kwb: the baseline cannot be read"),
-    ("empty.kwb", ExitCode.STORE, "empty.kwb: the baseline cannot be read"),
-    ("audit.log", ExitCode.STORE, "audit.log: the baseline cannot be read"),
+    ("empty.kwb", ExitCode.STORE, "empty.kwb: is empty"),
+    ("audit.log", ExitCode.STORE, "audit.log: is no baseline file"),
     ("newer.kwb", ExitCode.STORE, "version 99"),
     ("none.kwb", ExitCode.USAGE, "none.kwb: the baseline cannot be read"),
     ("folder.kwb", ExitCode.USAGE, "folder.kwb: the baseline cannot be read"),

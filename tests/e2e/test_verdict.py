@@ -208,7 +208,7 @@ def told(server: Server) -> list[str]:
         (["1", "--benign", "--out", "x.kwb"], ExitCode.USAGE, "--baseline FILE"),
         (["99", "--benign"], ExitCode.USAGE, "there is no incident '99'"),
         (["1", "--benign", "--baseline", "none.kwb"], ExitCode.USAGE, "none.kwb"),
-        (["1", "--benign", "--baseline", "odd.json"], ExitCode.STORE, "the baseline cannot be read"),
+        (["1", "--benign", "--baseline", "odd.json"], ExitCode.STORE, "is no baseline file"),
         (["1", "--benign", "--baseline", "house.kwb", "--log", "gone.log"], ExitCode.NO_INPUT, "gone.log"),
         (["1", "--benign", "--baseline", "house.kwb", "--log", "before.log"], ExitCode.NO_INPUT, "cluster prod"),
         (["1", "--benign", "--baseline", "elsewhere.kwb"], ExitCode.NO_INPUT, "known are: dev"),
