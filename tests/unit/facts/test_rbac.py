@@ -57,7 +57,9 @@ def test_grants(write, rule, flags):
 
 @pytest.mark.parametrize(("group", "seen"), [(RBAC, True), ("", True), ("example.com", False)])
 def test_an_export_without_api_group_still_names_rbac(write, group, seen):
-    assert (write("clusterroles", {"rules": [_rule(["*"], ["*"])]}, group=group).value("rbac.rules") is not None) is seen
+    assert (
+        write("clusterroles", {"rules": [_rule(["*"], ["*"])]}, group=group).value("rbac.rules") is not None
+    ) is seen
     binding = write("clusterrolebindings", {"roleRef": {"kind": "ClusterRole", "name": "edit"}}, group=group)
     assert binding.value("rbac.role_name") == ("edit" if seen else None)
 
