@@ -13,12 +13,12 @@ POD_SECURITY = "pod-security.kubernetes.io/enforce"
 _POD_SECURITY_RANK = {"privileged": 0, "baseline": 1, "restricted": 2}
 
 _CREDENTIAL = re.compile(
-    r"aws_access_key_id|aws_secret_access_key|aws-s3-access-key-id|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY"
+    r"aws[_-](?:s3[_-])?(?:access[_-]key[_-]id|secret[_-]access[_-]key)|AKIA[0-9A-Z]{16}|-----BEGIN [A-Z ]*PRIVATE KEY"
     r"|passphrase|(?:password|passwd|secret[_-]?key|api[_-]?key|access[_-]?token|client[_-]?secret)[\"']?\s*[:=]",
     re.IGNORECASE,
 )
-_CREDENTIAL_KEY = re.compile(r"(?:^|[_.-])(?:password|passwd|passphrase|secret[_-]?key|api[_-]?key|access[_-]?key|"
-                             r"private[_-]?key|client[_-]?secret)$", re.IGNORECASE)  # fmt: skip
+_CREDENTIAL_KEY = re.compile(r"(?:^|[_.-])(?:password|passwd|passphrase|secret[_-]?key|api[_-]?key|"
+                             r"access[_-]?key(?:[_-]id)?|private[_-]?key|client[_-]?secret)$", re.IGNORECASE)  # fmt: skip
 
 
 def _node(facts: Facts) -> dict[str, Any] | None:

@@ -37,8 +37,15 @@ _SUBJECT_PARTS = {
 Rule = dict[str, list[str]]
 
 
+def is_rbac_group(api_group: str) -> bool:
+    """Whether a role or binding of this API group is RBAC's. Shortened exports leave the group out; the core group has
+    no such kinds, and a custom resource always names its group.
+    """
+    return api_group in (RBAC_GROUP, "")
+
+
 def _is_rbac(facts: Facts, resources: frozenset[str]) -> bool:
-    return facts.resource in resources and facts.api_group == RBAC_GROUP and facts.is_write
+    return facts.resource in resources and is_rbac_group(facts.api_group) and facts.is_write
 
 
 def rule_of(raw: dict[str, Any]) -> Rule:

@@ -39,6 +39,8 @@ VERBS = frozenset(
     )
 )
 _BUILT_IN = "io.k8s."
+_SHORT_GROUPS = {"rbac": "rbac.authorization.k8s.io"}
+"""Groups of the API server whose first word alone stands in a method, without what follows it."""
 _GROUPS_WITHOUT_DOMAIN = frozenset(("apps", "batch", "autoscaling", "policy", "extensions"))
 
 
@@ -59,6 +61,8 @@ def _group_of(words: list[str]) -> str:
             return ""
         if len(rest) == 1 and rest[0] in _GROUPS_WITHOUT_DOMAIN:
             return rest[0]
+        if len(rest) == 1 and rest[0] in _SHORT_GROUPS:
+            return _SHORT_GROUPS[rest[0]]
     return ".".join(reversed(words))
 
 
@@ -175,7 +179,8 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         stage = "ResponseStarted"
     grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
     verdicts = [value for grant in grants if isinstance(value := mapping(grant).get("granted"), bool)]
-    status = _status(payload, call.verb, granted=True in verdicts, refused=False in verdicts and True not in verdicts)
+    granted = True in verdicts or (bool(payload) and not grants)
+    status = _status(payload, call.verb, granted=granted, refused=False in verdicts and True not in verdicts)
     if status is None or status.status is None:
         unknown.append("responseStatus.code")
     time = normalise(record.get("timestamp")) or normalise(payload.get("timestamp"))
@@ -240,7 +245,8 @@ def _is_address(value: str | None) -> bool:
 def _status(payload: Record, verb: str | None, *, granted: bool, refused: bool) -> Status | None:
     """The HTTP status of a gRPC one. `status` (the text) is set only where the entry states a failure: an empty status
     means success, and the code then is what the API server answers to that verb. Without a status, a refused permission
-    or an answer that is a failure tells.
+    or an answer that is a failure tells; an entry without permissions either has had both left out, as only failures
+    need them.
     """
     stated = payload.get("status")
     code = mapping(stated).get("code")

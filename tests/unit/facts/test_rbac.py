@@ -55,6 +55,15 @@ def test_grants(write, rule, flags):
     assert _flags(write("clusterroles", {"rules": [rule]}, group=RBAC)) == flags
 
 
+@pytest.mark.parametrize(("group", "seen"), [(RBAC, True), ("", True), ("example.com", False)])
+def test_an_export_without_api_group_still_names_rbac(write, group, seen):
+    assert (
+        write("clusterroles", {"rules": [_rule(["*"], ["*"])]}, group=group).value("rbac.rules") is not None
+    ) is seen
+    binding = write("clusterrolebindings", {"roleRef": {"kind": "ClusterRole", "name": "edit"}}, group=group)
+    assert binding.value("rbac.role_name") == ("edit" if seen else None)
+
+
 def test_flags_are_judged_rule_by_rule(write):
     facts = write("roles", {"rules": [_rule(["get"], ["pods"]), _rule(["create"], ["secrets"])]}, group=RBAC)
     assert _flags(facts) == set()

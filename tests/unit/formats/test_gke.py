@@ -79,6 +79,8 @@ def test_an_entry_becomes_an_event_that_marks_what_google_leaves_out():
          ("patch", "clusterrolebindings", None, "rbac.authorization.k8s.io", "v1", None, "b")),
         ("io.k8s.authorization.rbac.v1.clusterroles.create", "",
          ("create", "clusterroles", None, "rbac.authorization.k8s.io", "v1", None, None)),
+        ("io.k8s.rbac.v1.clusterroles.create", "",
+         ("create", "clusterroles", None, "rbac.authorization.k8s.io", "v1", None, None)),
         ("io.k8s.batch.v1.cronjobs.update", "", ("update", "cronjobs", None, "batch", "v1", None, None)),
         ("io.k8s.core.v1.serviceaccounts.token.create", "core/v1/namespaces/n/serviceaccounts/s/token",
          ("create", "serviceaccounts", "token", None, "v1", "n", "s")),
@@ -154,6 +156,12 @@ def test_without_status_a_grant_means_success_and_no_grant_means_unknown():
     assert only(entry(status=None)).response_status.code == 201
     event = only(entry(status=None, authorizationInfo=[{"permission": "io.k8s.core.v1.pods.create"}]))
     assert event.response_status is None
+    assert "responseStatus.code" in event.unknown
+
+
+def test_an_entry_without_status_and_permissions_is_shortened_and_tells_of_a_success():
+    event = only(entry(status=None, authorizationInfo=None))
+    assert event.response_status.code == 201
     assert "responseStatus.code" in event.unknown
 
 
