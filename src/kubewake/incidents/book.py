@@ -132,16 +132,21 @@ class CampaignBook:
             self.changed.pop(drop, None)
             if upper.opened_time:
                 self.merged[drop] = keep
-                self.retired.append(msgspec.structs.replace(upper, id=drop, closed=True))
-            upper.id, upper.opened_time = keep, lower.opened_time
+                self._retire(msgspec.structs.replace(upper, id=drop))
+            upper.id, upper.opened_time, upper.told = keep, lower.opened_time, lower.told
             self.campaigns[keep] = upper
             for number in upper.members:
                 if self.active.get(number) in {keep, drop}:
                     self.active[number] = keep
         elif lower.opened_time:
             self.merged[lower.id] = upper.id
-            lower.closed = True
-            self.retired.append(lower)
+            self._retire(lower)
+
+    def _retire(self, campaign: Campaign) -> None:
+        """Have an incident told closed, if anybody has heard of it."""
+        if campaign.told:
+            campaign.closed = True
+            self.retired.append(campaign)
 
     def include(self, campaign: Campaign, session: Session, ref: EventRef, now: float) -> None:
         """Take an ordinary request of a member into the story where the session is the intruder's; else beside it."""

@@ -268,7 +268,10 @@ class IncidentBuilder:
         """
         book = self._book
         changed = self._told(book.retired, self._joined)
-        changed += self._told((book.campaigns[id_] for id_ in book.changed if id_ in book.campaigns), self._incident)
+        grown = [book.campaigns[id_] for id_ in book.changed if id_ in book.campaigns]
+        changed += self._told(grown, self._incident)
+        for campaign in grown:
+            campaign.told = True
         book.retired.clear()
         book.changed.clear()
         return changed

@@ -65,6 +65,8 @@ class Campaign(Struct, kw_only=True):
     parts: list[Part] = []
     always: bool = False
     closed: bool = False
+    told: bool = False
+    """Whether the incident was handed on: only then must it be told when it becomes part of another."""
     overflow: int = 0
     version: int = 0
 

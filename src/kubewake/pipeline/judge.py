@@ -23,6 +23,8 @@ from kubewake.store.state import State
 
 _SNAPSHOT = "engine"
 _CURSOR = "spool"
+_TOLD = "told"
+"""Cursor: up to which body people were told what was found."""
 _GROUP_BODIES = 8
 """Bodies judged before what they showed is told."""
 _TELL_SECONDS = 0.1
@@ -46,7 +48,8 @@ class Judge:
     """One thread, one `Fold`. After a crash it goes on from the last snapshot and judges again what came since.
 
     Each body is one step of the engine, so that judging again gives the same findings under the same ids, which the
-    ledger knows as told.
+    ledger knows as told. Nothing is told of a body that was judged and told of before: what is found there is on its way
+    to what people have heard already.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Judge:
         self._reload = threading.Event()
         self._deadline = 0.0
         self._pending: dict[str, Tellable] = {}
+        self._told_until = 0
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.progress = Progress()
         self.failed_bodies = 0
@@ -149,6 +153,9 @@ class Judge:
         return Reader(rules, context), fold
 
     def _restore(self) -> None:
+        self._told_until = int(self._state.cursors().get(_TOLD, b"0"))
+        if self._spool.last_sequence() < self._told_until:
+            self._told_until = 0
         saved = self._state.snapshot(_SNAPSHOT)
         if saved is None:
             return
@@ -304,8 +311,9 @@ class Judge:
             )
 
     def _tell(self) -> None:
-        if self._pending:
-            self._until_stored(lambda: self._ledger.record(self._pending.values()))
+        sequence = self.progress.sequence
+        if self._pending and sequence >= self._told_until:
+            self._until_stored(lambda: self._ledger.record(self._pending.values(), {_TOLD: b"%d" % sequence}))
             self._pending.clear()
 
     def _maybe_save(self) -> None:

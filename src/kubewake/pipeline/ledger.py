@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
@@ -38,8 +38,11 @@ class Ledger:
         self._on_told = on_told
         self._told: OrderedDict[str, Told] = OrderedDict()
 
-    def record(self, items: Iterable[Tellable]) -> int:
-        """Store what is new about the items and queue the messages; how many changes there were. Raises StoreError."""
+    def record(self, items: Iterable[Tellable], cursors: Mapping[str, bytes] | None = None) -> int:
+        """Store what is new about the items, queue the messages and note the cursors; how many changes there were.
+
+        Raises StoreError.
+        """
         # The story first, then what belongs to it.
         latest = {item.id: item for item in sorted(items, key=lambda item: not isinstance(item, Incident))}
         self._recall(latest)
@@ -57,7 +60,7 @@ class Ledger:
             if sink.wants(found)
         ]
         now = self._clock()
-        self._state.record([_item(found.item, now) for found in changes], messages)
+        self._state.record([_item(found.item, now) for found in changes], messages, cursors)
         for found in changes:
             self._told[found.item.id] = told(found.item)
             self._told.move_to_end(found.item.id)

@@ -18,6 +18,9 @@ class LineWriter:
     def __init__(self, out: IO[str]) -> None:
         self._out = out
         self._printed: dict[str, int] = {}
+        """Audit ids of each finding that are printed."""
+        self._told: dict[str, frozenset[str]] = {}
+        """Those of each incident: its new ones stand anywhere between the old, in the order of time."""
 
     def write(self, item: Finding | Incident | Notice | Malformed) -> None:
         """One line for what is new or has grown."""
@@ -28,22 +31,38 @@ class LineWriter:
             self._line("notice", msgspec.to_builtins(item))
             return
         kind = "finding" if isinstance(item, Finding) else "incident"
-        printed = self._printed.get(item.id)
-        self._printed[item.id] = len(item.audit_ids)
-        if printed is None:
+        added = self._added(item)
+        if added is None:
             self._line(kind, msgspec.to_builtins(item))
             return
         growth: dict[str, Any] = {
             "id": item.id,
             "severity": item.severity,
             "last_time": item.last_time,
-            "audit_ids_added": item.audit_ids[printed:],
+            "audit_ids_added": added,
         }
         if isinstance(item, Finding):
             growth["count"] = item.count
         else:
-            growth |= {"score": item.score, "state": item.state, "story": item.story, "findings": item.findings}
+            growth |= {
+                "title": item.title,
+                "confidence": item.confidence,
+                "score": item.score,
+                "state": item.state,
+                "story": item.story,
+                "findings": item.findings,
+            }
         self._line(kind, growth)
+
+    def _added(self, item: Finding | Incident) -> list[str] | None:
+        """The audit ids that were not printed yet; None where nothing of the item was."""
+        if isinstance(item, Finding):
+            printed = self._printed.get(item.id)
+            self._printed[item.id] = len(item.audit_ids)
+            return None if printed is None else item.audit_ids[printed:]
+        known = self._told.get(item.id)
+        self._told[item.id] = frozenset(item.audit_ids)
+        return None if known is None else [audit_id for audit_id in item.audit_ids if audit_id not in known]
 
     def forget(self, finding_id: str) -> None:
         """A closed finding grows no more."""

@@ -15,6 +15,9 @@ class Told(Struct, frozen=True):
 
     severity: str
     evidence: int
+    """How many audit ids of a finding were told; they only ever grow at the end."""
+    audit_ids: frozenset[str] = frozenset()
+    """Those of an incident, whose new ones stand anywhere between the old: they are in the order of time."""
     count: int = 0
     score: float = 0.0
     state: str = ""
@@ -65,9 +68,9 @@ def kind_of(item: Tellable) -> str:
 def told(item: Tellable) -> Told:
     """What telling this item tells."""
     if isinstance(item, Finding):
-        return Told(item.severity, len(item.audit_ids), item.count)
+        return Told(item.severity, len(item.audit_ids), count=item.count)
     if isinstance(item, Incident):
-        return Told(item.severity, len(item.audit_ids), 0, item.score, item.state)
+        return Told(item.severity, 0, frozenset(item.audit_ids), score=item.score, state=item.state)
     return Told("", 0)
 
 
@@ -79,7 +82,10 @@ def change(item: Tellable, before: Told | None) -> Change | None:
     if isinstance(item, Notice):
         return None
     now = told(item)
-    added = item.audit_ids[before.evidence :]
+    if isinstance(item, Finding):
+        added = item.audit_ids[before.evidence :]
+    else:
+        added = [audit_id for audit_id in item.audit_ids if audit_id not in before.audit_ids]
     if SEVERITY_RANK[now.severity] > SEVERITY_RANK[before.severity]:
         return Change("raised", item, added)
     if isinstance(item, Incident):
@@ -104,4 +110,12 @@ def line(change: Change) -> dict[str, Any]:
     }
     if isinstance(item, Finding):
         return {**growth, "count": item.count}
-    return {**growth, "score": item.score, "state": item.state, "story": item.story, "findings": item.findings}
+    return {
+        **growth,
+        "title": item.title,
+        "confidence": item.confidence,
+        "score": item.score,
+        "state": item.state,
+        "story": item.story,
+        "findings": item.findings,
+    }

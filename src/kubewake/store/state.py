@@ -106,6 +106,11 @@ class State:
             ) from error
         return Snapshot(body, cursors)
 
+    def cursors(self) -> dict[str, bytes]:
+        """Every cursor, by source."""
+        with self._lock, translated(self._path):
+            return dict(self._connection.execute("SELECT source, value FROM cursors"))
+
     def items(self, ids: Iterable[str]) -> dict[str, Item]:
         """What was last told about each of the ids that are known."""
         found: dict[str, Item] = {}
@@ -122,8 +127,10 @@ class State:
             rows = self._connection.execute("SELECT * FROM items WHERE kind = ? ORDER BY last_time, id", (kind,))
             return [Item(*row) for row in rows]
 
-    def record(self, items: Iterable[Item], messages: Iterable[Message]) -> None:
-        """Store the new state of items together with the messages that tell of it."""
+    def record(
+        self, items: Iterable[Item], messages: Iterable[Message], cursors: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Store the new state of items together with the messages that tell of it, and the cursors reached."""
         with self._lock, translated(self._path), transaction(self._connection) as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)", map(msgspec.structs.astuple, items)
@@ -132,6 +139,7 @@ class State:
                 "INSERT INTO outbox (sink, item, body) VALUES (?, ?, ?)",
                 [(message.sink, message.item, message.body) for message in messages],
             )
+            connection.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (cursors or {}).items())
 
     def due(self, sink: str, now: float, limit: int = 100) -> list[Message]:
         """Messages for a sink whose time has come, oldest first."""

@@ -20,6 +20,7 @@ from kubewake.sources.follow import Follower
 from kubewake.store.spool import Spool
 from kubewake.store.state import State
 from tests.e2e.server import exec_event
+from tests.unit.sinks.test_change import incident
 
 RULE = """
 title: Shell
@@ -143,6 +144,33 @@ def test_after_a_crash_nothing_is_told_twice_and_growth_goes_on(enter):
     assert room.value("kubewake_events_dropped_total", reason="duplicate") == 2
 
 
+def test_after_a_crash_an_incident_is_not_told_again_on_its_way_to_what_it_was(enter, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.judge._GROUP_BODIES", 1)
+    grown = [
+        incident(score=5.0, audit_ids=["a"]),
+        incident(score=9.0, audit_ids=["0", "a"], severity="critical"),
+        incident(score=9.5, audit_ids=["0", "a", "b"], severity="critical"),
+    ]
+
+    def judge(room, states):
+        for state in states:
+            monkeypatch.setattr(room.judge._fold, "advance", lambda *, flush, state=state: [state])
+            room.step()
+
+    room = enter()
+    for number in (1, 2):
+        room.add(exec_event(number))
+    judge(room, grown[:2])
+    assert [line.get("audit_ids_added", line.get("audit_ids")) for line in room.everything()] == [["a"], ["0"]]
+    room.leave()
+    room = enter()
+    room.add(exec_event(3))
+    judge(room, grown[:2])
+    assert len(room.everything()) == 2
+    judge(room, grown[2:])
+    assert room.everything()[2]["audit_ids_added"] == ["b"]
+
+
 def test_an_event_that_breaks_read_is_kept_and_the_rest_judged(enter, monkeypatch):
     room = enter()
     read = Reader.read
@@ -263,10 +291,10 @@ def test_a_full_disk_makes_judging_wait_and_loses_nothing(enter, monkeypatch):
     record = room.state.record
     failures = [StoreError("disk full")] * 2
 
-    def failing(items, messages):
+    def failing(*arguments):
         if failures:
             raise failures.pop()
-        record(items, messages)
+        record(*arguments)
 
     monkeypatch.setattr(room.state, "record", failing)
     monkeypatch.setattr("kubewake.pipeline.judge._RETRY_SECONDS", 0.01)
@@ -282,7 +310,7 @@ def test_run_saves_at_the_end_and_reports_lag(enter):
     room.judge.start()
     room.judge.wake()
     room.judge.stop(10)
-    assert room.state.snapshot("engine").cursors == {"spool": b"1"}
+    assert room.state.snapshot("engine").cursors["spool"] == b"1"
     assert room.judge.lag_seconds == 0.0
     assert not room.judge.is_alive
 

@@ -53,6 +53,13 @@ def test_ids_added_up_are_the_ids_of_the_whole():
     assert whole["audit_ids"] + [name for item in growth for name in item["audit_ids_added"]] == finding.audit_ids
 
 
+def test_ids_added_to_an_incident_may_stand_before_those_that_were_printed():
+    incident = msgspec.structs.replace(sample.small().incidents[0], audit_ids=["a-2", "a-4"])
+    grown = msgspec.structs.replace(incident, audit_ids=["a-1", "a-2", "a-3", "a-4"], title="Part of another")
+    _, second = written(incident, grown)
+    assert (second["audit_ids_added"], second["title"]) == (["a-1", "a-3"], "Part of another")
+
+
 def test_every_unreadable_piece_is_a_line():
     unreadable = sample.hostile().input.malformed[0]
     assert [item["type"] for item in written(unreadable, unreadable)] == ["malformed", "malformed"]

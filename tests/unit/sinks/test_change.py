@@ -41,6 +41,7 @@ NOTICE = Notice("n-1", "t", "title", "detail")
         (incident(), incident(score=6.0), "grown", []),
         (incident(), incident(state="closed"), "grown", []),
         (incident(), incident(severity="critical", audit_ids=["a", "b"]), "raised", ["b"]),
+        (incident(audit_ids=["a", "c"]), incident(audit_ids=["0", "a", "b", "c"]), "grown", ["0", "b"]),
         (None, NOTICE, "new", []),
         (NOTICE, NOTICE, None, None),
     ],
@@ -84,5 +85,6 @@ def test_lines_are_whole_once_and_growth_afterwards():
         "type": "finding", "id": "f-1", "severity": "medium", "last_time": "2026-01-01T00:00:00.000000Z",
         "audit_ids_added": ["b"], "count": 3,
     }  # fmt: skip
-    assert line(Change("grown", incident(score=7.0), ["b"]))["score"] == 7.0
+    grown = line(Change("grown", incident(score=7.0, title="Part of i-2: Theft"), ["b"]))
+    assert (grown["score"], grown["title"]) == (7.0, "Part of i-2: Theft")
     assert line(Change("new", NOTICE))["type"] == "notice"
