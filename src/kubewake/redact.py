@@ -59,11 +59,23 @@ _QUOTED_KEY = re.compile(
     rf"(?i)(\\?\"[\w.-]{{0,60}}{_STRONG}[\w.-]{{0,20}}\\?\"\s{{0,4}}:\s{{0,4}})(?:\\\"(?:(?!\\\").)*(?:\\\"|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))",
     re.DOTALL,
 )
-_FLAG = re.compile(rf"(?i)((?<![\w-])--?{_FLAGS}(?:\s+|&command=|%20|\+)){_VALUE}")
+_FLAG = re.compile(rf"(?i)((?<![\w-])--?(?:[a-z0-9-]{{1,30}}-)?{_FLAGS}(?:\s+|&command=|%20|\+)){_VALUE}")
 _MYSQL = re.compile(
     r"((?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|sshpass)\b[^|;\n]{0,400}?\s-p\s?)(?![\s-])" + _VALUE
 )
 _REDIS = re.compile(r"(redis-cli\b[^|;\n]{0,400}?\s-a\s+)" + _VALUE)
+_LOGIN = re.compile(
+    r"((?:docker|podman|nerdctl|buildah|skopeo|crane|oras|helm|az)\b[^|;\n]{0,200}?\slogin\b[^|;\n]{0,400}?\s-p[\s=]?)"
+    r"(?![\s-])" + _VALUE
+)
+_ARCHIVE = re.compile(r"((?:\b(?:un)?zip\b[^|;\n]{0,200}?\s-P|\b7z[ar]?\b[^|;\n]{0,200}?\s-p)\s?)(?![\s-])" + _VALUE)
+_LDAP = re.compile(r"(\bldap[a-z]{3,10}\b[^|;\n]{0,400}?\s-w\s+)" + _VALUE)
+_SAMBA = re.compile(r"((?:smbclient|rpcclient|smbmap)\b[^|;\n]{0,400}?\s-U\s+[^\s%]{1,100}%)" + _VALUE)
+_ORACLE = re.compile(r"(sqlplus\s+(?:-\w+\s+){0,4}[^\s/@]{1,100}/)[^\s@\"']+")
+_MINIO = re.compile(r"(\bmc\s+(?:alias\s+set|config\s+host\s+add)(?:\s+\S+){3}\s+)" + _VALUE)
+_SUDO = re.compile(r"(\becho\s+(?:-\w+\s+)?)" + _VALUE + r"(?=\s*\|\s*sudo\b[^|;\n]{0,60}?\s(?:-\w*S|--stdin))")
+_OPENSSL = re.compile(r"(\spass:)" + _VALUE)
+_COOKIE = re.compile(r"(?i)(\bcookie[\"'\s]{0,4}(?::|%3A)\s{0,4}[\"']?)(?!\[redacted\])[^\s\"'][^\"'\n]*")
 _USERINFO = re.compile(
     r"((?:[a-z][a-z0-9+.-]{0,20}(?:://|%3A%2F%2F))[^\s/@:\"']{0,200}(?::|%3A))(?:\[redacted\]|[^\s/@\"']{1,400})(?=@|%40)"
 )
@@ -102,6 +114,15 @@ _COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
     ((" -p",), _MYSQL),
     ((" -a",), _REDIS),
     (("-u", "user"), _CURL_USER),
+    (("login",), _LOGIN),
+    (("zip", "7z"), _ARCHIVE),
+    (("ldap",), _LDAP),
+    (("smb", "rpcclient"), _SAMBA),
+    (("sqlplus",), _ORACLE),
+    (("mc ",), _MINIO),
+    (("sudo",), _SUDO),
+    ((" pass:",), _OPENSSL),
+    (("cookie",), _COOKIE),
 )
 
 

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
+import msgspec
 from cyclopts import Group, Parameter
 
 from kubewake.errors import ExitCode, InputError, SettingsError
@@ -22,6 +23,7 @@ from kubewake.finding import (
     Notice,
     ResultDocument,
     Severity,
+    count_severities,
 )
 
 WHAT = Group("What to look at", sort_key=1)
@@ -29,6 +31,7 @@ HOW = Group("What to detect", sort_key=2)
 OUTPUT = Group("What to print", sort_key=3)
 
 FailOn = Literal["informational", "low", "medium", "high", "critical", "never"]
+_SERVICE_ACCOUNT = "system:serviceaccount:"
 DEFAULT_FAIL_ON: FailOn = "high"
 
 
@@ -78,7 +81,7 @@ def scan(
     cluster
         Name of the cluster for events whose envelope names none.
     rule
-        Only this rule; repeat for several.
+        Only this rule or detector, and its incidents; repeat for several.
     rules
         A folder or file of Sigma rules and filters of your own, beside the built-in pack; repeat for several.
     intelligence
@@ -89,7 +92,7 @@ def scan(
     baseline
         A file of `kubewake baseline train` or `export`: what is usual, so that the scan need not find out first.
     min_severity
-        Leave out findings below this severity.
+        Leave out findings and incidents below this severity.
     audience
         Whom to show findings for: everyone, pedantic (hunters too), auditor (all). Default: everyone in a table, all
         in machine formats.
@@ -125,10 +128,13 @@ def scan(
     name = output or ("table" if out is None and sys.stdout.isatty() else "jsonl")
     report = find(name)
     source = FileSource(paths, cluster=cluster)
+    if out is not None:
+        refuse_to_overwrite(out, source.files)
     size_bytes = source.size_bytes()
     knowledge = Knowledge(rule_paths=tuple(rules), only_rules=tuple(rule), intelligence=intelligence, baseline=baseline)
-    wanted = Selection(tuple(namespace), tuple(user), min_severity)
+    wanted = Selection(tuple(namespace), tuple(user), min_severity, of_rules=bool(rule))
     shown_audience = audience or default_audience(name)
+    audience_counts = default_audience(name) is not None
     with open_output(out) as stream:
         writer = LineWriter(stream) if name == "jsonl" else None
         if writer is not None:
@@ -140,7 +146,7 @@ def scan(
             for item in items:
                 if isinstance(item, Notice):
                     told.add(item.id)
-                if wanted.keeps(item) and (not isinstance(item, Finding) or wanted.shows(item, shown_audience)):
+                if wanted.tells(item, shown_audience):
                     writer.write(item)
             stream.flush()
 
@@ -158,7 +164,7 @@ def scan(
         if not document.input.events and not document.input.malformed_total and not document.input.skipped:
             raise InputError(f"{', '.join(paths)}: no audit events in there; check the path, --since and --until")
         document.input.recognised = dict(sorted(source.recognised.items()))
-        document = wanted.narrow(document, shown_audience)
+        document = wanted.narrow(document, None if audience_counts else shown_audience)
         if writer is not None:
             for notice in document.notices:
                 if notice.id not in told:
@@ -185,14 +191,41 @@ def unreadable(document: ResultDocument, paths: list[str]) -> str:
     return f"{', '.join(paths)}: no audit events in there ({where}: {first.reason}{many})"
 
 
+def refuse_to_overwrite(out: Path, files: list[str]) -> None:
+    """Raise SettingsError where the output would replace what is to be read: it may be the only evidence."""
+    if out.is_file() and any(file != "-" and out.samefile(file) for file in files):
+        raise SettingsError(f"--out {out}: this file is among those to be read; write the result somewhere else")
+
+
 class Selection:
     """What the person asked to see."""
 
-    def __init__(self, namespaces: tuple[str, ...], users: tuple[str, ...], min_severity: Severity) -> None:
+    def __init__(
+        self,
+        namespaces: tuple[str, ...] = (),
+        users: tuple[str, ...] = (),
+        min_severity: Severity = "informational",
+        *,
+        of_rules: bool = False,
+    ) -> None:
         self._namespaces = frozenset(namespaces)
         self._users = frozenset(users)
         self._rank = SEVERITY_RANK[min_severity]
-        self._kept: set[str] = set()
+        self._of_rules = of_rules
+        self._seen: set[str] = set()
+        """Ids of findings in the namespaces and about the users asked for: their incidents were asked for too."""
+
+    @property
+    def _is_narrow(self) -> bool:
+        return bool(self._namespaces or self._users or self._of_rules)
+
+    def tells(self, item: Finding | Incident | Notice, audience: Audience | None) -> bool:
+        """Whether what has just happened was asked for; findings come before their incident."""
+        if isinstance(item, Finding):
+            if self._is_narrow and self._is_about(item):
+                self._seen.add(item.id)
+            return self.shows(item, audience)
+        return not isinstance(item, Incident) or self.shows_incident(item)
 
     def shows(self, finding: Finding, audience: Audience | None) -> bool:
         """Whether the finding was asked for."""
@@ -202,33 +235,45 @@ class Selection:
             return False
         return self._is_about(finding)
 
-    def keeps(self, item: Finding | Incident | Notice) -> bool:
-        """Whether the item is about what was asked for; give it findings before the incidents that they are part of."""
-        if not self._namespaces and not self._users:
-            return True
-        if isinstance(item, Finding):
-            if not self._is_about(item):
-                return False
-            self._kept.add(item.id)
-        return not isinstance(item, Incident) or not self._kept.isdisjoint(item.findings) or self._takes_part(item)
-
-    def _takes_part(self, incident: Incident) -> bool:
-        """Whether something of the namespaces, or one of the users, is among what the incident is about."""
-        within = tuple(prefix for name in self._namespaces for prefix in (f"{name}/", f"system:serviceaccount:{name}:"))
-        return any(entity.name.startswith(within) or entity.name in self._users for entity in incident.entities)
-
     def _is_about(self, finding: Finding) -> bool:
         if self._namespaces and finding.target.namespace not in self._namespaces:
             return False
         return not self._users or bool({finding.actor.name, finding.actor.impersonating} & self._users)
 
+    def shows_incident(self, incident: Incident) -> bool:
+        """Whether the incident was asked for: one of its findings was, or who and what takes part in it."""
+        if SEVERITY_RANK[incident.severity] < self._rank:
+            return False
+        if not self._is_narrow or not self._seen.isdisjoint(incident.findings):
+            return True
+        return not self._of_rules and self._takes_part(incident)
+
+    def _takes_part(self, incident: Incident) -> bool:
+        users = {entity.name for entity in incident.entities if entity.kind == "identity"}
+        places = {
+            entity.name.removeprefix(_SERVICE_ACCOUNT).partition(":" if entity.kind == "identity" else "/")[0]
+            for entity in incident.entities
+            if entity.kind == "namespace" or "/" in entity.name or entity.name.startswith(_SERVICE_ACCOUNT)
+        }
+        return (not self._users or bool(users & self._users)) and (
+            not self._namespaces or bool(places & self._namespaces)
+        )
+
     def narrow(self, document: ResultDocument, audience: Audience | None) -> ResultDocument:
-        """The document with only what was asked for; the audience is the report's to apply where it names counts."""
-        if not self._namespaces and not self._users and not self._rank and audience != "everyone":
+        """The document with only what was asked for, counted anew."""
+        if not self._is_narrow and not self._rank and audience in {None, "auditor"}:
             return document
-        about = [finding for finding in document.findings if self.keeps(finding)]
-        document.findings = [finding for finding in about if self.shows(finding, None)]
-        document.incidents = [incident for incident in document.incidents if self.keeps(incident)]
+        if self._is_narrow:
+            self._seen.update(finding.id for finding in document.findings if self._is_about(finding))
+        findings = [finding for finding in document.findings if self.shows(finding, audience)]
+        document.findings = findings
+        document.incidents = [incident for incident in document.incidents if self.shows_incident(incident)]
+        document.summary = msgspec.structs.replace(
+            document.summary,
+            findings=count_severities([finding for finding in findings if finding.suppressed_by is None]),
+            incidents=count_severities(document.incidents),
+            suppressed=sum(finding.suppressed_by is not None for finding in findings),
+        )
         return document
 
 

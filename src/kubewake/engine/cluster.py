@@ -37,7 +37,7 @@ class ClusterFold:
         self._rules = rules
         self._infos = infos
         self._correlator = rules.new_correlator()
-        self._detectors = DetectorSet(cluster_detectors(detectors), infos)
+        self._detectors = DetectorSet(cluster_detectors(detectors), {**rules.infos, **infos})
         self._settled = Settled()
         self._versions = Versions()
         self._access = Access(None if rbac is None else rbac.copy())

@@ -20,6 +20,7 @@ from kubewake.finding import (
     stable_id,
 )
 from kubewake.observation import Evidence, Hit, Stub, evidence_in, evidence_of
+from kubewake.redact import redact, redact_value
 from kubewake.rules import attempt
 from kubewake.rules.model import RuleInfo, fill, fill_step
 from kubewake.snapshot import decode_state
@@ -176,12 +177,12 @@ def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
 
 
 def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tuple[object, ...]) -> Finding:
-    """A new finding without evidence yet."""
+    """A new finding without evidence yet. Names and programs are the client's words: a credential may stand in them."""
     words = {**words_of(last), **hit.values}
     severity: Severity = info.level
-    explain: dict[str, Any] = {"group": [str(part) for part in key[3:]]}
+    explain: dict[str, Any] = {"group": [redact(str(part)) for part in key[3:]]}
     if hit.values:
-        explain["values"] = hit.values
+        explain["values"] = redact_value(hit.values)
     if info.affected:
         explain["affected_versions"] = info.affected
     return Finding(
@@ -198,23 +199,23 @@ def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tup
         cluster=last.cluster,
         actor=Actor(
             kind=last.actor_kind,
-            name=last.user or "(not authenticated)",
+            name=redact(last.user) or "(not authenticated)",
             groups=list(last.groups),
             source_ips=list(last.source_ips),
-            user_agent=last.user_agent,
-            impersonating=last.impersonated,
+            user_agent=redact(last.user_agent),
+            impersonating=redact(last.impersonated),
         ),
         target=Target(
             verb=last.verb,
             resource=last.resource,
             subresource=last.subresource,
             namespace=last.namespace,
-            name=last.name,
+            name=redact(last.name),
             api_group=last.api_group,
         ),
         outcome=last.outcome or "failed",  # type: ignore[arg-type]  # Facts gives one of the three
-        story=fill(info.story, words),
-        remediation=[fill_step(step, words) for step in info.remediation],
+        story=redact(fill(info.story, words)),
+        remediation=[redact(fill_step(step, words)) for step in info.remediation],
         attack=info.attack,
         suppressed_by=hit.suppressed_by,
         explain=explain,

@@ -59,8 +59,9 @@ class Fold:
         self._detectors = None if detectors is None else tuple(detectors)
         self._order = Order(lateness_seconds)
         self._clusters: dict[str, ClusterFold] = {}
-        self._infos = {**rules.infos, **DetectorSet(self._detectors).infos}
-        self._fleet = DetectorSet(fleet_detectors(self._detectors), self._infos)
+        infos = {**rules.infos, **DetectorSet(self._detectors).infos}
+        self._infos = {rule: info for rule, info in infos.items() if rule in rules.asked} if rules.asked else infos
+        self._fleet = DetectorSet(fleet_detectors(self._detectors), infos)
         self._book = FindingBook(self._infos)
         self._input = InputSummary()
         self._files: dict[str, None] = {}

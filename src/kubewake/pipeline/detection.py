@@ -43,13 +43,22 @@ class Knowledge(Struct, frozen=True, kw_only=True):
         from kubewake.rules.pack import load_rules
 
         known = load_intelligence(self.intelligence) if self.intelligence is not None else Intelligence()
-        rules = load_rules(
-            self.rule_paths,
-            builtin=self.builtin,
-            lists=known.names,
-            today=datetime.now(UTC).date().isoformat(),
-            only=self.only_rules or None,
-            others=detector_infos(),
-        )
+        detectors = detector_infos()
+
+        def load(only: tuple[str, ...] | None) -> RuleSet:
+            return load_rules(
+                self.rule_paths,
+                builtin=self.builtin,
+                lists=known.names,
+                today=datetime.now(UTC).date().isoformat(),
+                only=only,
+                others=detectors,
+            )
+
+        rules = load(self.only_rules or None)
+        if detectors.keys() & set(self.only_rules):
+            # A detector weighs what rules say: all must speak for it to be right, and only it is told.
+            asked, rules = rules.asked, load(None)
+            rules.asked = asked
         rules.notices.extend(known.notices)
         return rules, known.context(rules.lists)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -23,6 +23,7 @@ from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.skipping import Skipping
 from kubewake.pipeline.spill import FindingSpill
 from kubewake.rbac import RbacState
+from kubewake.redact import redact_value
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.files import load
 
@@ -37,6 +38,8 @@ PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 
 COLLECT_EVERY = 100_000
 """Objects made until garbage is looked for: what a scan makes has next to no cycles, and looking walks all its state."""
+
+Told = TypeVar("Told", bound=Finding | Incident | Notice)
 
 _reader: Reader | None = None
 
@@ -82,16 +85,26 @@ def scan(
         fold.absorb(observation)
         changed = fold.advance()
         if on_change is not None and (changed or observation.malformed):
-            on_change([*observation.malformed, *changed])  # type: ignore[list-item]  # malformed lines are reported too
+            on_change([*observation.malformed, *harmless(changed)])  # type: ignore[list-item]  # malformed lines are reported too
         spill.extend(fold.closed())
         if on_progress is not None:
             on_progress(observation)
     changed = fold.advance(flush=True)
     if on_change is not None and changed:
-        on_change(changed)
+        on_change(harmless(changed))
     spill.extend(fold.finish())
     spill.incident_of = {finding: incident.id for incident in fold.incidents() for finding in incident.findings}
-    return fold.document(spill)
+    document = fold.document(spill)
+    document.incidents = harmless(document.incidents)
+    return document
+
+
+def harmless(items: Iterable[Told]) -> list[Told]:
+    """The items without credentials. Findings are made without; an incident is put together from raw names."""
+    return [
+        msgspec.convert(redact_value(msgspec.to_builtins(item)), type(item)) if isinstance(item, Incident) else item
+        for item in items
+    ]
 
 
 def grouped(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:

@@ -102,8 +102,8 @@ class RuleSet:
     """Rules, correlations and filters that were loaded together.
 
     `lists` fill the rules' `%name%` references; `today` (ISO date) is what filters expire against, "" for never.
-    `only` keeps the rules with these ids, and what their correlations need. `others` are ids that filters may name
-    beside those of the rules: Python detectors'.
+    `only` keeps the rules with these ids, and what their correlations need; `asked` are those ids. `others` are ids that
+    filters may name beside those of the rules: Python detectors'.
     """
 
     def __init__(
@@ -122,10 +122,14 @@ class RuleSet:
         names = {name: name for name in others} | _names(kept)
         correlations = {rule.info.id: _linked(rule, names) for file in kept for rule in file.correlations}
         documents = {rule.info.id: rule for file in kept for rule in file.rules}
+        self.asked: frozenset[str] = frozenset()
+        """The only rules and detectors that may report; empty: all may."""
         if only is not None:
+            only = list(only)
             wanted = _closure(only, correlations, documents, names)
             correlations = {key: rule for key, rule in correlations.items() if key in wanted}
             documents = {key: rule for key, rule in documents.items() if key in wanted}
+            self.asked = frozenset(names[reference] for reference in only)
         feeding = {name for rule in correlations.values() for name in rule.rules}
         generating = {name for rule in correlations.values() if rule.generate for name in rule.rules}
         self.correlations: tuple[CorrelationRule, ...] = tuple(correlations.values())

@@ -1,5 +1,7 @@
 """`kubewake scan -o NAME`, for every output."""
 
+import json
+
 import msgspec
 import pytest
 
@@ -88,3 +90,97 @@ def test_what_was_asked_for_narrows_findings_and_incidents(log, tmp_path, form, 
         lines = [msgspec.json.decode(line) for line in text.splitlines()]
         findings, incidents = ([line for line in lines if line["type"] == kind] for kind in ("finding", "incident"))
     assert (bool(findings), bool(incidents)) == (findings_there, incidents_there)
+
+
+@pytest.mark.parametrize("name", ["jsonl", "html"])
+@pytest.mark.parametrize("path", ["audit.log", ".", "*.log"])
+def test_a_log_is_not_overwritten_with_its_own_result(log, tmp_path, monkeypatch, capsys, name, path):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "audit.log").write_bytes(log.read_bytes())
+    assert answer(["scan", "-q", "-o", name, path, "--out", str(tmp_path / "audit.log")]) == ExitCode.USAGE
+    assert "among those to be read" in capsys.readouterr().err
+    assert (tmp_path / "audit.log").read_bytes() == log.read_bytes()
+
+
+def scanned(log, capsys, *flags):
+    code = answer(["scan", "-q", "-o", "json", str(log), *flags])
+    return code, json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["-n", "payments"],
+        ["-n", "nowhere"],
+        ["--user", "system:serviceaccount:platform:tenant-operator"],
+        ["--rule", "role-wildcard-on-existing"],
+        ["--rule", "effective-cluster-admin"],
+        ["--min-severity", "critical"],
+        ["--audience", "everyone"],
+    ],
+)
+def test_what_was_asked_for_is_all_there_is(log, capsys, flags):
+    whole = scanned(log, capsys)[1]
+    assert whole["incidents"]
+    code, found = scanned(log, capsys, *flags)
+    kept = {finding["id"] for finding in found["findings"]}
+    asks = {
+        "-n": lambda finding: finding["target"]["namespace"] == flags[1],
+        "--user": lambda finding: finding["actor"]["name"] == flags[1],
+        "--rule": lambda finding: finding["rule"] == flags[1],
+        "--min-severity": lambda finding: finding["severity"] == flags[1],
+        "--audience": lambda finding: finding["audience"] == flags[1],
+    }[flags[0]]
+    assert kept == {finding["id"] for finding in whole["findings"] if asks(finding)}
+    assert sum(found["summary"]["findings"].values()) == len(kept)
+    assert sum(found["summary"]["incidents"].values()) == len(found["incidents"])
+    if flags[0] in {"-n", "--user", "--rule"}:
+        assert {item["id"] for item in whole["incidents"] if not kept.isdisjoint(item["findings"])} == {
+            item["id"] for item in found["incidents"]
+        }
+    loud = {"high", "critical"}
+    everyone = [finding for finding in found["findings"] if finding["audience"] == "everyone"]
+    assert code == int(any(item["severity"] in loud for item in everyone + found["incidents"]))
+    lines = answer(["scan", "-q", "-o", "jsonl", str(log), *flags]), capsys.readouterr().out.splitlines()
+    told = [json.loads(line) for line in lines[1]]
+    assert {line["id"] for line in told if line["type"] == "finding"} == kept
+    assert {line["id"] for line in told if line["type"] == "incident"} == {item["id"] for item in found["incidents"]}
+
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJlcm5ldGVzIn0.c2lnbmF0dXJlc2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("name", sorted(names()))
+def test_credentials_in_names_programs_and_commands_leave_in_no_output(tmp_path, name):
+    stamp = "2026-11-23T07:13:21.{:06d}Z"
+    pod = {"resource": "pods", "subresource": "exec", "namespace": "shop", "name": "web-0", "apiVersion": "v1"}
+    secret = {"resource": "secrets", "namespace": "shop", "name": TOKEN, "apiVersion": "v1"}
+    command = "/api/v1/namespaces/shop/pods/web-0/exec?command=sh&command=-c&command="
+    requests = [
+        {"verb": "create", "requestURI": f"{command}echo+hunter2+%7C+sudo+-S+id", "objectRef": pod},
+        {"verb": "create", "requestURI": f"{command}cat+%2Fetc%2Fshadow", "objectRef": pod, "userAgent": f"x {TOKEN}"},
+        {"verb": "get", "requestURI": f"/api/v1/namespaces/shop/secrets/{TOKEN}", "objectRef": secret},
+        {
+            "verb": "list",
+            "requestURI": "/api/v1/secrets",
+            "objectRef": {"resource": "secrets"},
+            "user": {"username": TOKEN},
+        },
+    ]
+    events = [
+        {
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": f"a-{number}",
+            "stage": "ResponseComplete", "user": {"username": "mallory", "groups": ["system:authenticated"]},
+            "sourceIPs": ["198.51.100.7"], "userAgent": "curl/8.5.0", "responseStatus": {"code": 200},
+            "requestReceivedTimestamp": stamp.format(number), "stageTimestamp": stamp.format(number),
+            "annotations": {"authorization.k8s.io/decision": "allow"}, **request,
+        }
+        for number, request in enumerate(requests)
+    ]  # fmt: skip
+    log, out = tmp_path / "audit.log", tmp_path / "out"
+    log.write_text("\n".join(map(json.dumps, events)), encoding="utf-8")
+    answer(["scan", "-q", "-o", name, "--audience", "auditor", "--cluster", "prod", "--out", str(out), str(log)])
+    written = "".join(out.read_text(encoding="utf-8").split())
+    assert "prod" in written
+    assert "hunter2" not in written
+    assert not any(part in written for part in TOKEN.split("."))
