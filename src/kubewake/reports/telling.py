@@ -29,7 +29,7 @@ def timeline(steps: list[Step]) -> list[Row]:
     seen: set[str] = set()
     allowed_by = ""
     for step in steps:
-        text, _, tail = step.text.partition(" [")
+        text, _, tail = step.text.rpartition(" [")  # the titles come last; names and commands may hold brackets
         titles = [title for title in tail.removesuffix("]").split("; ") if title] if tail.endswith("]") else []
         if not titles:
             text = step.text

@@ -299,6 +299,11 @@ def _needed(name: str) -> str:
     return name
 
 
+_QUIET = re2.Options()
+_QUIET.log_errors = False
+"""What is wrong with a pattern is said once, by us."""
+
+
 def _regex(name: str, value: SigmaRegularExpression, item: SigmaDetectionItem) -> Condition:
     if value.regexp.contains_placeholder():
         raise SigmaError("lists in regular expressions are not supported: use 'contains' or wildcards with 'expand'")
@@ -310,7 +315,7 @@ def _regex(name: str, value: SigmaRegularExpression, item: SigmaDetectionItem) -
     flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
     if flags:
         pattern = f"(?{flags}){pattern}"
-    re2.compile(pattern)
+    re2.compile(pattern, _QUIET)
     return Match(name, "re", (pattern,), cased=True) if name else Keyword("re", (pattern,), cased=True)
 
 

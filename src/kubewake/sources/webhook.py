@@ -23,6 +23,9 @@ from kubewake.sources.tokens import Tokens, Verdict
 CLIENT_CERTIFICATE = "client_certificate"
 """Key of the connection's state under which the listener puts the verified client certificate."""
 
+_LISTS = (None, "", "EventList", "List", "Event")
+"""Kinds of a body with `items` that can hold audit events; relays leave the kind out."""
+
 _CLUSTER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _BODY_SECONDS = 60.0
 """A sender that is slower than this with its body is answered 408."""
@@ -91,20 +94,20 @@ def split(body: bytes) -> list[bytes]:
                 "expected an audit.k8s.io EventList or a list of events, found another kind of JSON"
             ) from None
         raise ValueError(
-            f"expected an audit.k8s.io EventList or a list of events, found kind {str(document.kind)[:60]!r} "
+            "expected an audit.k8s.io EventList or a list of events, found "
+            f"{f'kind {str(document.kind)[:60]!r}' if document.kind else 'no kind'} "
             f"with items of type {type(document.items).__name__}"
         ) from None
     except msgspec.DecodeError as error:
         raise ValueError(f"the body is not JSON: {error}") from None
-    if listing.items is not None:
+    if listing.items is not None and listing.kind in _LISTS:
         return list(map(bytes, listing.items))
     if listing.kind == "EventList":
         return []
     if listing.kind == "Event" or b'"auditID"' in body:
         return [body]
-    raise ValueError(
-        f"expected an audit.k8s.io EventList or a list of events, found an object of kind {str(listing.kind)[:60]!r}"
-    )
+    found = f"an object of kind {listing.kind[:60]!r}" if listing.kind else "an object without kind"
+    raise ValueError(f"expected an audit.k8s.io EventList or a list of events, found {found}")
 
 
 def unpacked(body: bytes, encoding: str, max_bytes: int) -> bytes:

@@ -185,6 +185,8 @@ def test_the_timeline_says_nothing_twice():
             Step("t4", "k made d", "4", "made by k", "Binding y", context=True),
             Step("t5", "k made e", "5", "made by k", "Binding y", context=True),
             Step("t6", "a read list [1]", "6", "", "Binding x"),
+            Step("t7", "a ran commands (test [ -f x ]; curl -p [redacted]) [Rule four; Rule one]", "7"),
+            Step("t8", "a ran commands (curl -p [redacted])", "8"),
         ]
     )
     assert [(row.text, row.times, row.until) for row in rows] == [
@@ -192,6 +194,8 @@ def test_the_timeline_says_nothing_twice():
         ("a did c", 1, "t3"),
         ("k made d, and similar", 2, "t5"),
         ("a read list", 1, "t6"),
+        ("a ran commands (test [ -f x ]; curl -p [redacted])", 1, "t7"),
+        ("a ran commands (curl -p [redacted])", 1, "t8"),
     ]
-    assert [row.matches for row in rows] == [["Rule one", "Rule two"], ["Rule three"], [], ["1"]]
-    assert [row.allowed_by for row in rows] == ["Binding x", "", "Binding y", "Binding x"]
+    assert [row.matches for row in rows] == [["Rule one", "Rule two"], ["Rule three"], [], ["1"], ["Rule four"], []]
+    assert [row.allowed_by for row in rows] == ["Binding x", "", "Binding y", "Binding x", "", ""]

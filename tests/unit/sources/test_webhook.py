@@ -274,7 +274,21 @@ def test_wrong_certificates_and_taken_ports_are_named(room, authority, tmp_path,
             bind("127.0.0.1", bound.getsockname()[1])
 
 
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b'{"kind":"PodList","apiVersion":"v1","items":[{"metadata":{}}]}', "an object of kind 'PodList'"),
+        (b"{}", "an object without kind"),
+        (b'{"items":{}}', "no kind with items of type dict"),
+    ],
+)
+def test_other_lists_are_refused_by_name(body, words):
+    with pytest.raises(ValueError, match=words):
+        split(body)
+
+
 def test_splitting_and_unpacking():
+    assert split(b'{"items":[{}]}') == [b"{}"]
     assert split(b'{"kind":"EventList","items":null}') == []
     assert split(b'{"kind":"Event","auditID":"1"}') == [b'{"kind":"Event","auditID":"1"}']
     assert split(b"[1, {}]") == [b"1", b"{}"]

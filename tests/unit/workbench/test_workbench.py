@@ -223,6 +223,12 @@ def test_blind_by_log(log):
     assert [(item.rule, item.wholly) for item in found] == [("a", False)]
 
 
+def test_a_log_without_events_is_an_error(tmp_path):
+    (tmp_path / "audit.log").write_text('{"kind": "Pod"}\n', encoding="utf-8")
+    with pytest.raises(InputError, match="no audit events in there"):
+        list(replay.log_batches([str(tmp_path / "audit.log")]))
+
+
 def test_backtest_shows_what_is_gained_and_lost(tmp_path, log):
     before, after = tmp_path / "before", tmp_path / "after"
     for folder, text in ((before, RULE), (after, RULE.replace("backup", "alice"))):
