@@ -12,7 +12,7 @@ from kubewake.baseline import Archive, Baseline
 from kubewake.detectors import Detector, DetectorSet, fleet_detectors
 from kubewake.detectors.failure import Failure, Failures, note, together
 from kubewake.engine.cluster import ClusterFold
-from kubewake.engine.findings import FindingBook
+from kubewake.engine.findings import FindingBook, later
 from kubewake.engine.notices import failure_notice, notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
 from kubewake.engine.saved import SNAPSHOT_VERSION, Saved, decode_saved
@@ -32,6 +32,8 @@ from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
 
 MAX_MALFORMED_KEPT = 100
+BLIND_AFTER_SECONDS = 3_600
+"""How much of a stream must have passed before what is missing in it counts as not logged."""
 END_OF_TIME = "9999-99"
 """After every timestamp, readable or not."""
 
@@ -193,6 +195,18 @@ class Fold:
                 rules=len(self._infos),
             ),
         )
+
+    def standing_notices(self) -> list[Notice]:
+        """What holds of the rules and of the stream so far, each under the same id every time: for who watches it live.
+
+        Which detections are blind shows only once the stream is `BLIND_AFTER_SECONDS` long. What detectors failed on is
+        told by `advance`.
+        """
+        seen = self.input()
+        first, last = seen.first_time or "", seen.last_time or ""
+        if not first or last < later(first, BLIND_AFTER_SECONDS):
+            seen = msgspec.structs.replace(seen, levels=[])
+        return notices_of(self._infos, seen, evicted=self.evicted(), about_rules=self._rules.notices)
 
     def evicted(self) -> dict[str, int]:
         """Windows and events that correlations forgot to stay within bounds, by rule."""

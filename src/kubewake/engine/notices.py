@@ -40,7 +40,8 @@ def notices_of(
         )
     for rule, count in sorted(evicted.items()):
         text = f"{rule} forgot {count} windows or events to stay within its memory bound; it may have missed something."
-        found.append(_notice(moment, "A correlation reached its memory bound", text))
+        title = "A correlation reached its memory bound"
+        found.append(Notice(stable_id("n", title, rule), moment, title, text))
     return found
 
 

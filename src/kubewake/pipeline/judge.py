@@ -81,6 +81,8 @@ class Judge:
         self._deadline = 0.0
         self._pending: dict[str, Tellable] = {}
         self._told_until = 0
+        self._noticed: set[str] = set()
+        """Notices about rules and stream that were passed on since the start."""
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self.progress = Progress()
         self.failed_bodies = 0
@@ -179,8 +181,10 @@ class Judge:
 
     def _run(self) -> None:
         try:
+            self._take_notice()
             while self._step():
                 pass
+            self._take_notice()
             self._tell()
             self._until_stored(self.save, once=True)
             self._tell()
@@ -310,6 +314,14 @@ class Judge:
                 so_far=self.failed_bodies,
             )
 
+    def _take_notice(self) -> None:
+        """Have it told what is blind, expired, out of date or forgotten; the state knows what was told before."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(self._clock()))
+        for notice in self._fold.standing_notices():
+            if notice.id not in self._noticed:
+                self._noticed.add(notice.id)
+                self._pending[notice.id] = msgspec.structs.replace(notice, time=notice.time or now)
+
     def _tell(self) -> None:
         sequence = self.progress.sequence
         if self._pending and sequence >= self._told_until:
@@ -320,6 +332,8 @@ class Judge:
         if self.progress.sequence == self._covered:
             return
         due = self._clock() - self._saved_at >= self._snapshot_seconds
+        if due:
+            self._take_notice()
         if due or (self._spool.bytes > self._spool_high_bytes and self._clock() - self._saved_at > _RETRY_SECONDS):
             self._saved_at = self._clock()
             try:
@@ -355,4 +369,5 @@ class Judge:
             return
         self._reader, self._fold = reader, fold
         self._part_failures.clear()
+        self._take_notice()
         self._log.info("rules read again", rules=len(fold.infos))

@@ -34,6 +34,8 @@ _LOGGED_REFUSALS_SECONDS = 10.0
 """Refused POSTs are counted all, and logged once in so long for each reason."""
 _WATCH_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
+_REFRESH_SECONDS = 3_600.0
+"""Rules are read again in a second or two, during which judging waits."""
 _DAY_SECONDS = 86_400.0
 
 
@@ -50,6 +52,7 @@ class Service:
         self._log = logger("serve")
         self._logged: dict[str, float] = {}
         self._tidy_at = 0.0
+        self._refresh_at = clock() + _REFRESH_SECONDS
         self.metrics = Metrics(__version__)
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
@@ -161,6 +164,13 @@ class Service:
         if self.reception is not None:
             self.reception.reload()
 
+    def refresh(self) -> None:
+        """Read rules and lists again once in a while: exceptions expire, lists of addresses are published anew."""
+        now = self._clock()
+        if now >= self._refresh_at and (self._settings.rules or self._settings.intelligence):
+            self._refresh_at = now + _REFRESH_SECONDS
+            self._judge.reload()
+
     def tidy(self) -> None:
         """Forget what is too old to be told again, and messages beyond what may wait for a target that is down."""
         now = self._clock()
@@ -267,6 +277,7 @@ def serve(settings: Settings, signals: Signals, *, started: Callable[[Service], 
                 service.reload()
             if service.health:
                 raise StoreError(service.health)
+            service.refresh()
             service.tidy()
         if signals.stop_signal is not None:
             log.info("stopping", signal=signals.stop_signal.name)

@@ -14,6 +14,8 @@ from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.following import Following
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
+from kubewake.pipeline.serve import Service
+from kubewake.settings import Settings
 from kubewake.sinks.change import Filter
 from kubewake.sinks.jsonl import JsonLines
 from kubewake.sources.follow import Follower
@@ -341,6 +343,66 @@ def test_notices_are_told_once(enter):
     room.leave()
     room = enter()
     assert room.ledger.record([notice]) == 0
+
+
+EXPIRED = """
+title: Shells of last year
+name: old-shells
+logsource: {product: kubernetes, service: audit}
+filter:
+  rules: [shell]
+  mine: {user.username|cased: alice}
+  condition: not mine
+kubewake: {owner: ann, reason: migration, expires: 2020-01-31}
+"""
+
+
+def test_what_is_known_of_rules_and_stream_is_told_once(enter, tmp_path):
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "old.yml").write_text(EXPIRED)
+    (tmp_path / "rules" / "body.yml").write_text(RULE.replace("needs: Metadata", "needs: Request"))
+    room = enter()
+    room.judge._take_notice()
+    room.add(exec_event(1))
+    room.step()
+    [expired] = [message for message in room.messages() if message["type"] == "notice"]
+    assert "'old-shells' expired on 2020-01-31" in expired["detail"]
+    assert expired["time"]
+    room.judge._take_notice()  # what is missing in one second of a stream says nothing of the audit policy
+    room.add(exec_event(370_000))
+    room.step()
+    room.judge._take_notice()
+    room.step()
+    notices = [message for message in room.messages() if message["type"] == "notice"]
+    assert len(notices) == 2
+    assert notices[1]["title"].endswith("blind")
+    told = room.everything()
+    room.leave()
+    room = enter()
+    room.judge._take_notice()
+    room.step()
+    room.judge._take_notice()
+    room.step()
+    assert room.everything() == told
+
+
+@pytest.mark.parametrize(("rules", "expected"), [(["rules"], 2), ([], 0)])
+def test_rules_are_read_again_once_in_a_while(tmp_path, monkeypatch, rules, expected):
+    """Exceptions expire and lists are published anew while serve runs."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rules").mkdir()
+    times = iter(range(0, 10_000, 300))
+    settings = Settings(listen="127.0.0.1:0", state_dir=str(tmp_path / "state"), output="none", rules=rules)
+    service = Service(settings)
+    reloads = []
+    monkeypatch.setattr(service._judge, "reload", lambda: reloads.append(1))
+    monkeypatch.setattr(service, "_refresh_at", 3_600)
+    monkeypatch.setattr(service, "_clock", lambda: next(times))
+    for _ in range(25):
+        service.refresh()
+    assert len(reloads) == expected
+    monkeypatch.undo()
+    service.stop()
 
 
 def test_following_moves_lines_into_the_spool_and_waits_for_the_engine(tmp_path, monkeypatch):
