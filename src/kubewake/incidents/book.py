@@ -13,6 +13,7 @@ from kubewake.incidents.threshold import (
     INCIDENT_IDLE_SECONDS,
     LOUD_NATS,
     MAX_CAMPAIGNS,
+    MAX_TOLD,
     MOMENT_SECONDS,
     NEAR_NATS,
     NEARBY_SECONDS,
@@ -51,7 +52,22 @@ def patience_of(campaign: Campaign, session: Session) -> float:
     if session.specific and member is not None and member.whole:
         return INCIDENT_IDLE_SECONDS
     least = ESTABLISHED_IDLE_SECONDS if session.specific else BLIND_IDLE_SECONDS
-    return min(max(least, PACE_FACTOR * campaign.longest_gap), INCIDENT_IDLE_SECONDS)
+    paced = member if member is not None and is_by_itself(member, session) else campaign
+    longest = paced.longest_gap
+    return min(max(least, PACE_FACTOR * longest), INCIDENT_IDLE_SECONDS)
+
+
+def is_by_itself(member: Member, session: Session) -> bool:
+    """Whether only the session's own evidence says if its story goes on: several hands may share it unseen."""
+    return not session.specific and not member.whole and member.last_seconds > 0
+
+
+def quiet_since(campaign: Campaign, session: Session) -> float:
+    """When (seconds) a story was last fed, as far as this session is concerned."""
+    member = campaign.members.get(session.number)
+    if campaign.opened_time and member is not None and is_by_itself(member, session):
+        return member.last_seconds
+    return campaign.last_seconds
 
 
 def rests_on_statistics(campaign: Campaign, bar: float) -> bool:
@@ -97,6 +113,7 @@ class CampaignBook:
     def enrol(self, campaign: Campaign, member: Member) -> None:
         """Make a session a member, and the campaign the one that it belongs to."""
         campaign.members[member.session] = member
+        campaign.closed = False
         self.active[member.session] = campaign.id
         self._sessions.held.add(member.session)
         campaign.version += 1
@@ -106,13 +123,14 @@ class CampaignBook:
         campaign = self.campaigns.get(self.active.get(session.number, ""))
         if campaign is None:
             return None
-        idle = now - campaign.last_seconds
+        idle = now - quiet_since(campaign, session)
         if idle <= BLIND_IDLE_SECONDS or idle <= patience_of(campaign, session):
             return campaign
         del self.active[session.number]
         self._sessions.held.discard(session.number)
         if campaign.opened_time:
             session.told_seconds = max(session.told_seconds, campaign.last_seconds + MOMENT_SECONDS)
+            session.told_in = [*session.told_in, campaign.id][-MAX_TOLD:]
         if not any(self.active.get(number) == campaign.id for number in campaign.members):
             campaign.closed = True
             campaign.version += 1
@@ -120,6 +138,14 @@ class CampaignBook:
                 self.note(campaign)
             else:
                 del self.campaigns[campaign.id]
+        return None
+
+    def told(self, session: Session, request: int) -> Campaign | None:
+        """The story that has ended for a session and holds this request of it."""
+        for id_ in reversed(session.told_in):
+            campaign = self.campaigns.get(self.merged.get(id_, id_))
+            if campaign is not None and request in campaign.events:
+                return campaign
         return None
 
     def absorb(self, upper: Campaign, lower: Campaign) -> None:

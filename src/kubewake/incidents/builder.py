@@ -192,6 +192,7 @@ class IncidentBuilder:
         added = self._take(campaign, piece, ref)
         if anchors:
             campaign.touch(now, ref.last_time)
+            campaign.members[session.number].touch(now, opened=bool(campaign.opened_time))
             campaign.anchor_seconds = now
             for _, key, _ in signal.detail.get("earlier", ()):
                 self._add_earlier(campaign, session, key, piece)

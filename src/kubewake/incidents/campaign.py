@@ -28,6 +28,15 @@ class Member(Struct, array_like=True):
     link: str
     whole: bool
     confirmed: bool
+    last_seconds: float = 0.0
+    """When the last evidence against this very session came."""
+    longest_gap: float = 0.0
+
+    def touch(self, seconds: float, *, opened: bool) -> None:
+        """Note evidence against this session, and the pace at which it comes once the story is an incident."""
+        if self.last_seconds and opened:
+            self.longest_gap = max(self.longest_gap, seconds - self.last_seconds)
+        self.last_seconds = max(seconds, self.last_seconds)
 
 
 class StoryEvent(Struct, array_like=True):

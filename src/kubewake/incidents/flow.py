@@ -73,6 +73,9 @@ class Flow:
         if cause is None or effect is None:
             return
         upper, lower = self._book.of(cause, now), self._book.of(effect, now)
+        if link.cause_ref is not None and link.scope == "session" and link.strength >= CONFIRMING_STRENGTH:
+            # The very request that the link starts from says which story goes on, however long ago that was.
+            upper = self._book.told(cause, link.cause_ref.request) or upper
         if cause is effect:
             if upper is not None:
                 upper.add_link(link)

@@ -5,6 +5,8 @@ from kubewake.lineage.link import DAY_SECONDS
 BAR_NATS = 3.0
 """Default bar, fixed on the development recording; see docs/incidents.md."""
 MAX_CAMPAIGNS = 5_000
+MAX_TOLD = 8
+"""Ended stories remembered for each session: an exact link may show later what came of one."""
 MAX_LATELY = 20_000
 """Events with signals remembered for correlations that complete later."""
 MAX_EDGES = 16
@@ -19,9 +21,10 @@ the story."""
 WINDOW_SECONDS = 120.0
 BLIND_WINDOW_SECONDS = 30.0
 """Evidence in such a session adds up over this long only; a person's day holds a little of everything."""
-BLIND_IDLE_SECONDS = 20.0
-"""Where neither address nor client is known, only the pace of the evidence tells stories apart: a pause longer than
-any so far, and at least this long, ends the story."""
+BLIND_IDLE_SECONDS = 12.0
+"""Where neither address nor client is known, only the pace of a session's own evidence tells stories apart: a pause
+longer than any so far, and at least this long, ends the story for it. An exact link that starts from a request of
+the story takes it up again."""
 LOUD_NATS = 3.0
 """In a session of the house, findings add up to an incident only around one that is this loud."""
 ANCHOR_NATS = 1.5

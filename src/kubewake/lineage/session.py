@@ -69,6 +69,8 @@ class Session(Struct, kw_only=True):
     """An older session of the same pod or place, only with a fresh credential: tokens rotate every hour."""
     told_seconds: float = 0.0
     """Until when its requests belong to a story that has ended."""
+    told_in: list[str] = []
+    """Ids of the last stories that have ended for it."""
     recent: list[EventRef] = []
     children: int = 0
     children_day: int = 0
