@@ -5,6 +5,9 @@
 RESULT is what `kubewake scan -o json` printed, LABELS the ground truth of the same recording. Results after `--blind`
 are of recordings with user agent and address blanked. Only recordings for development may be used: the weights must
 not have seen what they are judged on. Findings on controllers' derived events count neither way.
+
+A finding whose events are partly an attack's is right for that part: where neither address nor program is known, what
+an intruder and the owner do with one login is one finding, and each request of it is evidence.
 """
 
 import collections
@@ -17,7 +20,7 @@ PRIOR_RIGHT = 2.0
 
 
 def verdicts(result, labels):
-    """-> (rule, right) for every judged finding."""
+    """-> (rule, right) for every judged finding: the share of its events that belong to one attack."""
     campaign_of = {a: c["id"] for c in labels["campaigns"] for a in c["audit_ids"]}
     derived = {a for c in labels["campaigns"] + labels["benign_lookalikes"] for a in c.get("derived_audit_ids", [])}
     derived -= set(campaign_of)
@@ -26,16 +29,17 @@ def verdicts(result, labels):
         if not ids or finding.get("suppressed_by"):
             continue
         most = collections.Counter(campaign_of[a] for a in ids if a in campaign_of).most_common(1)
-        yield finding["rule"], bool(most) and 2 * most[0][1] >= len(ids)
+        yield finding["rule"], most[0][1] / len(ids) if most else 0.0
 
 
 def count(pairs):
     """-> rule: [right, wrong]."""
-    counts = collections.defaultdict(lambda: [0, 0])
+    counts = collections.defaultdict(lambda: [0.0, 0.0])
     for result, labels in pairs:
         with Path(result).open(encoding="utf-8") as file, Path(labels).open(encoding="utf-8") as truth:
             for rule, right in verdicts(json.load(file), json.load(truth)):
-                counts[rule][not right] += 1
+                counts[rule][0] += right
+                counts[rule][1] += 1 - right
     return counts
 
 

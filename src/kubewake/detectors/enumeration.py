@@ -23,7 +23,7 @@ ANONYMOUS = RuleInfo(
     description=(
         "One client without a login asked for more than five different addresses and more than three kinds of "
         "Kubernetes objects within ten minutes, and was refused at least once. Ordinary web scanners do not know "
-        "Kubernetes' objects."
+        "Kubernetes' objects. Where a log has neither addresses nor user agents, all within one minute."
     ),
     falsepositives=("A scanner of your own that tests the cluster from outside.",),
     references=("https://kubernetes.io/docs/reference/access-authn-authz/authentication/#anonymous-requests",),
@@ -70,6 +70,9 @@ MIXED = RuleInfo(
 
 ANONYMOUS_WINDOW_MICROSECONDS = 600 * 1_000_000
 MIXED_WINDOW_MICROSECONDS = 300 * 1_000_000
+BLIND_WINDOW_MICROSECONDS = 60 * 1_000_000
+"""Where neither address nor program is known, all strangers look like one; only a burst is surely one's."""
+UNAUTHORIZED = 401
 PATHS_ABOVE = 5
 KINDS_ABOVE = 3
 ANONYMOUS_REQUESTS_BELOW = 50
@@ -117,11 +120,14 @@ class Enumeration:
         anonymous = stub.actor_kind == "anonymous"
         if anonymous and not stub.resource and stub.outcome == "allowed":
             return  # health checks and public documents
+        blind = anonymous and not stub.source and not stub.user_agent
+        if blind and stub.code == UNAUTHORIZED:
+            return  # a failed login may be anybody's: rules of their own count these
         if not anonymous and (stub.verb not in READS_AND_WRITES or stub.stage == "ResponseStarted" or not stub.user):
             return
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
         now = microseconds(stub.time)
-        window = ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
+        window = _window(anonymous=anonymous, blind=blind)
         steps = self._steps.pop(key, None)
         if steps is None:
             steps = deque(maxlen=STEPS_MAX)
@@ -158,6 +164,12 @@ class Enumeration:
         """Replace the state by that of a snapshot."""
         steps, self._refused = msgspec.msgpack.decode(data, type=tuple[dict[str, list[Step]], dict[str, int]])
         self._steps = {key: deque(items, maxlen=STEPS_MAX) for key, items in steps.items()}
+
+
+def _window(*, anonymous: bool, blind: bool) -> int:
+    if blind:
+        return BLIND_WINDOW_MICROSECONDS
+    return ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
 
 
 def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
