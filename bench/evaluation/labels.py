@@ -98,6 +98,12 @@ class Labels(Struct, dict=True):
                 return Credit(campaign, judged=True)
         return Credit(None, judged=True)
 
+    def share(self, audit_ids: Iterable[str]) -> float | None:
+        """Share of the events that belong to one attack, derived ones left out; None where there are no others."""
+        rest = set(audit_ids) - self.derived
+        counts = Counter(self.campaign_of[audit] for audit in rest if audit in self.campaign_of)
+        return max(counts.values(), default=0) / len(rest) if rest else None
+
     def only(self, campaigns: Iterable[str]) -> "Labels":
         """The labels with no campaigns but these."""
         keep = set(campaigns)

@@ -1,7 +1,7 @@
 """M1 to M4: what a telling is worth against the labels."""
 
 import math
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -224,17 +224,18 @@ PRECISION_DIGITS = 3
 
 
 def precision_of_rules(judged: Iterable[tuple[list[Alert], Labels]]) -> dict[str, float]:
-    """Share of right findings for each rule, over several tellings."""
-    right: Counter[str] = Counter()
-    wrong: Counter[str] = Counter()
+    """Share of right findings for each rule, over several tellings; a finding that is partly right counts in part."""
+    right: dict[str, float] = defaultdict(float)
+    total: Counter[str] = Counter()
     for alerts, labels in judged:
         for alert in alerts:
-            credit = labels.credit(alert.audit_ids)
-            if credit.judged and not alert.suppressed:
-                (wrong if credit.campaign is None else right)[alert.rule] += 1
+            share = labels.share(alert.audit_ids)
+            if share is not None and not alert.suppressed:
+                right[alert.rule] += share
+                total[alert.rule] += 1
     return {
-        rule: round((right[rule] + PRIOR_RIGHT) / (right[rule] + wrong[rule] + PRIOR_RIGHT), PRECISION_DIGITS)
-        for rule in sorted(set(right) | set(wrong))
+        rule: round((right[rule] + PRIOR_RIGHT) / (total[rule] + PRIOR_RIGHT), PRECISION_DIGITS)
+        for rule in sorted(total)
     }
 
 

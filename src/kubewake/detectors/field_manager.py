@@ -111,10 +111,8 @@ class FieldManager:
         return ()
 
     def _writer(self, name: str, now: float) -> Writer:
-        writer = self._writers.get(name)
-        if writer is None:
-            writer = Writer(now, {})
-            self._writers.put(name, writer)
+        writer = self._writers.get(name) or Writer(now, {})
+        self._writers.put(name, writer)  # who is at work is not the next to be forgotten
         return writer
 
     def snapshot(self) -> bytes:

@@ -75,7 +75,10 @@ class Flow:
         upper, lower = self._book.of(cause, now), self._book.of(effect, now)
         if link.cause_ref is not None and link.scope == "session" and link.strength >= CONFIRMING_STRENGTH:
             # The very request that the link starts from says which story goes on, however long ago that was.
-            upper = self._book.told(cause, link.cause_ref.request) or upper
+            ended = self._book.told(cause, link.cause_ref.request)
+            if ended is not None:
+                ended.last_seconds = max(ended.last_seconds, now)
+                upper = ended
         if cause is effect:
             if upper is not None:
                 upper.add_link(link)
@@ -191,6 +194,7 @@ class Flow:
             upper.add_event(link.cause_ref)
         upper.longest_gap = max(upper.longest_gap, lower.longest_gap)
         upper.always = upper.always or lower.always
+        upper.closed = upper.closed and lower.closed
         upper.created_seconds = min(upper.created_seconds, lower.created_seconds)
         if lower.last_seconds > upper.last_seconds:
             upper.last_seconds, upper.last_time = lower.last_seconds, lower.last_time

@@ -301,6 +301,41 @@ def test_without_client_and_address_two_rules_on_one_request_do_not(teller):
     assert teller.incidents == []
 
 
+def mint_blind(teller, second, *rules, **fields):
+    return teller.say(second, *rules, verb="create", resource="serviceaccounts", subresource="token", name="web",
+                      issued_credential=f"JTI={second}", **fields, **BLIND)  # fmt: skip
+
+
+def use_blind(teller, second, minted, *rules):
+    return teller.say(
+        second, *rules, user=POD["user"], credential=f"JTI={minted}", resource="pods", verb="list", **BLIND
+    )
+
+
+@pytest.mark.parametrize(("pause", "stories"), [(10, 1), (20, 2)])
+def test_without_client_and_address_a_sessions_own_pause_ends_its_story(teller, pause, stories):
+    """What another identity of the story does meanwhile says nothing about the hands that share this one."""
+    work_blind(teller)
+    first = mint_blind(teller, 0, "t-secrets")
+    for second in range(2, pause, 4):
+        use_blind(teller, second, 0, "t-look")
+    last = teller.say(pause, "t-admin", verb="create", resource="clusterrolebindings", namespace="", **BLIND)
+    held = [set(incident.audit_ids) for incident in teller.incidents]
+    assert len(held) == stories
+    assert any({first.audit_id, last.audit_id} <= ids for ids in held) is (stories == 1)
+
+
+def test_an_exact_link_takes_up_the_story_that_holds_its_cause(teller):
+    work_blind(teller)
+    mint = mint_blind(teller, 0, "t-secrets")
+    other = teller.say(100, "t-admin", verb="create", resource="clusterrolebindings", namespace="", **BLIND)
+    use = use_blind(teller, 110, 0, "t-secrets")
+    first, second = teller.incidents
+    assert set(first.audit_ids) == {mint.audit_id, use.audit_id}
+    assert second.audit_ids == [other.audit_id]
+    assert first.state == "new", "it goes on"
+
+
 @pytest.mark.parametrize(("rule", "drawn"), [("t-secrets", True), ("t-shell", False)])
 def test_at_home_only_a_loud_correlation_draws_its_earlier_events_in(teller, rule, drawn):
     for second in range(-599, -300, 20):
