@@ -50,6 +50,7 @@ FOREIGN = RuleInfo(
         "https://kubernetes.io/docs/reference/using-api/server-side-apply/#managers",
         "https://attack.mitre.org/techniques/T1550/001/",
     ),
+    covers=("credential-shared-clients",),
     confidence="medium",
     story="{actor.name} is a program that so far wrote as {writer.usual}; this request came as {writer.now}. Somebody "
     "else may be using its access token.",
