@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 import msgspec
 
@@ -30,8 +30,8 @@ from kubewake.sources.files import load
 CHUNKS_PER_OBSERVATION = 8
 """32 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
 
-GROUPS_PER_PROCESS = 2
-"""Groups of chunks under way per process: enough to keep it busy, few enough to bound memory."""
+GROUPS_PER_WORKER = 2
+"""Groups of chunks under way per worker: enough to keep it busy, few enough to bound memory."""
 
 PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 """Smaller inputs are done before a second process has started."""
@@ -76,10 +76,10 @@ def scan(
     rules, context = knowledge.load()
     fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
     spill = FindingSpill()
-    reader = Reader(rules, context, since=since, until=until)
     if workers > 1:
-        observations = read_parallel(chunks, reader, _Start(knowledge, since, until), workers)
+        observations = read_parallel(chunks, knowledge, workers, since, until)
     else:
+        reader = Reader(rules, context, since=since, until=until)
         observations = (read_chunks(reader, group) for group in grouped(chunks))
     for observation in observations:
         fold.absorb(observation)
@@ -144,45 +144,26 @@ def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
     return observation
 
 
-class _Start(NamedTuple):
-    """What a process needs to read as this one does."""
-
-    knowledge: Knowledge
-    since: str
-    until: str
-
-
-def read_parallel(chunks: Iterable[Chunk], reader: Reader, start: _Start, processes: int) -> Iterator[Observation]:
-    """Observations in the order of the chunks, read by this process and `processes` - 1 others.
-
-    The others read ahead; this one, which also folds, reads only when it would have to wait for them.
-    """
+def read_parallel(
+    chunks: Iterable[Chunk],
+    knowledge: Knowledge,
+    workers: int,
+    since: str,
+    until: str,
+) -> Iterator[Observation]:
+    """Observations in the order of the chunks, read by `workers` processes."""
     context = multiprocessing.get_context("forkserver")
     decode = msgspec.msgpack.Decoder(Observation).decode
     _shield_workers()
-    pool = ProcessPoolExecutor(processes - 1, context, _start_worker, start)
-    groups = grouped(chunks)
-    under_way: deque[Future[bytes] | Observation] = deque()
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, since, until))
     try:
-        while True:
-            waiting = sum(isinstance(item, Future) and not item.done() for item in under_way)
-            while waiting < (processes - 1) * GROUPS_PER_PROCESS and len(under_way) < processes * GROUPS_PER_PROCESS:
-                group = next(groups, None)
-                if group is None:
-                    break
-                under_way.append(pool.submit(_read_in_worker, group))
-                waiting += 1
-            if not under_way:
-                return
-            first = under_way[0]
-            if isinstance(first, Observation):
-                under_way.popleft()
-                yield first
-            elif first.done() or len(under_way) >= processes * GROUPS_PER_PROCESS or not (group := next(groups, None)):
-                under_way.popleft()
-                yield decode(first.result())
-            else:
-                under_way.append(read_chunks(reader, group))
+        under_way: deque[Future[bytes]] = deque()
+        for group in grouped(chunks):
+            under_way.append(pool.submit(_read_in_worker, group))
+            if len(under_way) >= workers * GROUPS_PER_WORKER:
+                yield decode(under_way.popleft().result())
+        while under_way:
+            yield decode(under_way.popleft().result())
     finally:
         pool.shutdown(cancel_futures=True)
 
