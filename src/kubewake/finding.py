@@ -146,6 +146,27 @@ class Incident(Struct, kw_only=True):
     """Edges of the incident's graph: {"link": "L4", "from": entity, "to": entity, "text": str}."""
 
 
+def growth_of(item: Finding | Incident, audit_ids_added: list[str]) -> dict[str, Any]:
+    """What JSON Lines say of an item that was told before: its id, the new evidence, and all that may have changed."""
+    growth: dict[str, Any] = {
+        "id": item.id,
+        "severity": item.severity,
+        "last_time": item.last_time,
+        "audit_ids_added": audit_ids_added,
+    }
+    if isinstance(item, Finding):
+        return {**growth, "count": item.count}
+    return {
+        **growth,
+        "title": item.title,
+        "confidence": item.confidence,
+        "score": item.score,
+        "state": item.state,
+        "story": item.story,
+        "findings": item.findings,
+    }
+
+
 class Notice(Struct, frozen=True):
     """Something about the stream or the tool itself: blind detections, baseline shifts, gaps, evictions."""
 

@@ -1,6 +1,7 @@
 """Plain words for a request, for someone who knows no Kubernetes."""
 
 from kubewake.lineage.reference import EventRef
+from kubewake.rules.attempt import DEEDS
 
 SUBRESOURCES = {
     ("pods", "exec"): "run commands inside the running program {name}",
@@ -58,25 +59,14 @@ VERBS = {
     "deletecollection": "delete every",
     "impersonate": "act as the",
 }
-PAST = {
-    "run": "ran",
+PAST = {deed: done for done, deed in DEEDS.items()} | {
     "attach": "attached",
-    "open": "opened",
-    "add": "added",
-    "read": "read",
-    "evict": "evicted",
-    "place": "placed",
-    "talk": "talked",
-    "send": "sent",
-    "have": "had",
-    "approve": "approved",
-    "change": "changed",
-    "list": "listed",
-    "keep": "kept",
-    "create": "created",
-    "delete": "deleted",
-    "act": "acted",
     "do": "did",
+    "evict": "evicted",
+    "keep": "kept",
+    "list": "listed",
+    "send": "sent",
+    "talk": "talked",
 }
 """What the first words of deeds read as once they are done."""
 SELF_QUESTIONS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews", "selfsubjectreviews"})

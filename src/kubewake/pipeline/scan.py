@@ -66,12 +66,12 @@ def scan(
     since: str = "",
     until: str = "",
     rbac: RbacState | None = None,
-    on_change: Callable[[list[Finding | Incident | Notice]], None] | None = None,
+    on_change: Callable[[Sequence[Finding | Incident | Notice | Malformed]], None] | None = None,
     on_progress: Callable[[Observation], None] | None = None,
 ) -> ResultDocument:
     """Judge every event of the chunks and return the whole result.
 
-    `on_change` gets findings as they open and grow, `on_progress` each observation when it is folded.
+    `on_change` gets findings as they open and grow and what could not be read, `on_progress` each observation when it is folded.
     """
     rules, context = knowledge.load()
     fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
@@ -85,7 +85,7 @@ def scan(
         fold.absorb(observation)
         changed = fold.advance()
         if on_change is not None and (changed or observation.malformed):
-            on_change([*observation.malformed, *harmless(changed)])  # type: ignore[list-item]  # malformed lines are reported too
+            on_change([*observation.malformed, *harmless(changed)])
         spill.extend(fold.closed())
         if on_progress is not None:
             on_progress(observation)

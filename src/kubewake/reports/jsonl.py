@@ -5,7 +5,7 @@ from typing import IO, Any
 import msgspec
 
 from kubewake.event import Malformed
-from kubewake.finding import Finding, Incident, InputSummary, Notice, ResultDocument, Summary
+from kubewake.finding import Finding, Incident, InputSummary, Notice, ResultDocument, Summary, growth_of
 from kubewake.reports import Style, report
 
 
@@ -35,24 +35,7 @@ class LineWriter:
         if added is None:
             self._line(kind, msgspec.to_builtins(item))
             return
-        growth: dict[str, Any] = {
-            "id": item.id,
-            "severity": item.severity,
-            "last_time": item.last_time,
-            "audit_ids_added": added,
-        }
-        if isinstance(item, Finding):
-            growth["count"] = item.count
-        else:
-            growth |= {
-                "title": item.title,
-                "confidence": item.confidence,
-                "score": item.score,
-                "state": item.state,
-                "story": item.story,
-                "findings": item.findings,
-            }
-        self._line(kind, growth)
+        self._line(kind, growth_of(item, added))
 
     def _added(self, item: Finding | Incident) -> list[str] | None:
         """The audit ids that were not printed yet; None where nothing of the item was."""

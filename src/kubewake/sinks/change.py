@@ -5,7 +5,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from kubewake.finding import AUDIENCES, SEVERITY_RANK, Audience, Finding, Incident, Notice, Severity
+from kubewake.finding import AUDIENCES, SEVERITY_RANK, Audience, Finding, Incident, Notice, Severity, growth_of
 
 Tellable = Finding | Incident | Notice
 
@@ -101,21 +101,4 @@ def line(change: Change) -> dict[str, Any]:
     kind = kind_of(item)
     if change.kind == "new" or isinstance(item, Notice):
         return {"type": kind, **msgspec.to_builtins(item)}
-    growth: dict[str, Any] = {
-        "type": kind,
-        "id": item.id,
-        "severity": item.severity,
-        "last_time": item.last_time,
-        "audit_ids_added": change.audit_ids_added,
-    }
-    if isinstance(item, Finding):
-        return {**growth, "count": item.count}
-    return {
-        **growth,
-        "title": item.title,
-        "confidence": item.confidence,
-        "score": item.score,
-        "state": item.state,
-        "story": item.story,
-        "findings": item.findings,
-    }
+    return {"type": kind, **growth_of(item, change.audit_ids_added)}

@@ -181,7 +181,7 @@ def test_state_of_unknown_detectors_is_passed_over_and_damaged_state_is_named() 
         group.restore(b"\xff")
 
 
-def test_a_detector_whose_state_cannot_be_saved_or_read_begins_anew_alone() -> None:
+def test_a_detector_whose_state_cannot_be_saved_or_read_begins_anew_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     kinds = [cls for cls in all_detectors() if cls.infos[0].id in ("privilege-probing", "identity-behaviour-anomaly")]
     assert len(kinds) == 2
     names = [f"{cls.infos[0].id}/{cls.version}" for cls in kinds]
@@ -198,7 +198,7 @@ def test_a_detector_whose_state_cannot_be_saved_or_read_begins_anew_alone() -> N
     def broken() -> bytes:
         raise LookupError
 
-    group._detectors[names[0]].snapshot = broken  # type: ignore[method-assign]
+    monkeypatch.setattr(group._detectors[names[0]], "snapshot", broken)
     assert msgspec.msgpack.decode(group.snapshot(), type=dict[str, bytes]) == {names[1]: states[names[1]]}
     assert list(group.failures) == [(names[0], "LookupError")]
 
