@@ -36,6 +36,12 @@ class Metrics:
         self.incidents = Counter(
             "kubewake_incidents", "Incidents opened, by severity.", ["severity"], registry=registry
         )
+        self.withdrawn = Counter(
+            "kubewake_withdrawn",
+            "Findings and incidents that did not hold once all events were in order, by kind.",
+            ["kind"],
+            registry=registry,
+        )
         self.notices = Counter("kubewake_notices", "Notices about the stream or kubewake itself.", registry=registry)
         self.part_failures = Counter(
             "kubewake_part_failures",

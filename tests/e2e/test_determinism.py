@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from kubewake.demo.recording import lines
-from kubewake.engine import Fold, Reader
-from kubewake.finding import ResultDocument
+from kubewake.engine import Fold, LiveFold, News, Reader
+from kubewake.finding import Finding, Incident, ResultDocument
 from kubewake.formats import head_batches
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.scan import scan
@@ -80,6 +80,42 @@ def without_places(found: dict) -> dict:
     }
 
 
+def live_lines(parts: list[list[bytes]], *, restart: bool = False) -> dict:
+    """What people know in the end who are told of everything at once; a restart may come after any part."""
+    rules, context = Knowledge().load()
+    reader, fold = Reader(rules, context), LiveFold(lambda: Fold(rules))
+    told: dict[str, Finding | Incident] = {}
+
+    def take(news: News) -> None:
+        told.update((item.id, item) for item in news.changed if isinstance(item, Finding | Incident))
+        for item in news.withdrawn:
+            del told[item.id]
+
+    for number, part in enumerate(parts):
+        fold.absorb(reader.read(head_batches(b"\n".join(part) + b"\n", file="audit.log")))
+        take(fold.advance())
+        if restart and number % 10 == 0:
+            saved = fold.snapshot()
+            fold = LiveFold(lambda: Fold(rules))
+            fold.restore(saved)
+            fold.expect(item for item in told.values() if item.last_time >= fold.settled_from)
+    take(fold.settle())
+    incidents = [item for item in told.values() if isinstance(item, Incident) and "Part of incident" not in item.title]
+    incident_of = {finding: incident.id for incident in incidents for finding in incident.findings}
+    findings = [item for item in told.values() if isinstance(item, Finding)]
+    for finding in findings:
+        finding.incident = incident_of.get(finding.id)
+    incidents.sort(key=lambda incident: (incident.first_time, incident.id))
+    return msgspec.to_builtins({"findings": findings, "incidents": incidents}, enc_hook=list)
+
+
+def disorder(events: list[bytes], rng: random.Random) -> list[bytes]:
+    """The events as they may come: each up to 20 seconds late."""
+    times = [msgspec.json.decode(event)["stageTimestamp"] for event in events]
+    seconds = [float(time[11:13]) * 3600 + float(time[14:16]) * 60 + float(time[17:26]) for time in times]
+    return [events[number] for number in sorted(range(len(events)), key=lambda n: seconds[n] + rng.uniform(0, 20))]
+
+
 def test_there_is_something_to_compare(expected):
     assert expected["events"] == EVENTS
     assert len(expected["findings"]) > 50
@@ -107,11 +143,22 @@ def test_a_restart_between_any_two_batches_changes_nothing(events):
 
 def test_disorder_and_repeats_within_the_watermark_change_nothing(events):
     rng = random.Random(7)
-    times = [msgspec.json.decode(event)["stageTimestamp"] for event in events]
-    seconds = [float(time[11:13]) * 3600 + float(time[14:16]) * 60 + float(time[17:26]) for time in times]
-    order = sorted(range(len(events)), key=lambda number: seconds[number] + rng.uniform(0, 20))
-    disordered = [events[number] for number in order]
+    disordered = disorder(events, rng)
     repeated = [part for event in disordered for part in ([event, event] if rng.random() < 0.05 else [event])]
     parts = [repeated[start : start + 700] for start in range(0, len(repeated), 700)]
 
     assert text(without_places(fold_lines([events]))) == text(without_places(fold_lines(parts)))
+
+
+@pytest.mark.parametrize("is_disordered", [False, True])
+@pytest.mark.parametrize("restart", [False, True])
+def test_watched_live_it_comes_to_the_same(events, expected, is_disordered, restart):
+    rng = random.Random(11)
+    arrived = disorder(events, rng) if is_disordered else events
+    parts, rest = [], arrived
+    while rest:
+        size = rng.randint(1, 400)
+        parts.append(rest[:size])
+        rest = rest[size:]
+
+    assert text(without_places(expected)) == text(without_places(live_lines(parts, restart=restart)))

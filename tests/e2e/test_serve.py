@@ -1,7 +1,9 @@
+import contextlib
 import gzip
 import http.server
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -9,13 +11,20 @@ import ssl
 import subprocess
 import sys
 import threading
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
 
 import httpx
+import msgspec
 import pytest
 import trustme
 
+from kubewake.demo.recording import lines
+from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.scan import scan
+from kubewake.sources.files import FileSource
+from kubewake.store.state import State
 from tests.e2e.server import Server, exec_event
 
 JWT = "eyJhbGciOiJSUzI1NiIsImtpZCI6IjEifQ.eyJzdWIiOiJzeXN0ZW06c2VydmljZWFjY291bnQifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
@@ -122,6 +131,43 @@ def test_kill_9_loses_and_doubles_nothing(start):
     got.pop(f"person-{acknowledged}", None)  # stored, but killed before it could answer
     assert {name: got[name] for name in list(expected)[:-1]} == {name: expected[name] for name in list(expected)[:-1]}
     assert list(got) and set(got) == set(expected)
+
+
+def test_what_serve_comes_to_is_what_scan_finds(start, tmp_path):
+    """Events arrive in small bodies, up to 20 seconds out of order, one body twice, and kill -9 comes in between."""
+    rng = random.Random(5)
+    events = [msgspec.json.decode(line) for line in lines()[:6_000]]
+    log = tmp_path / "audit.log"
+    log.write_bytes(b"".join(msgspec.json.encode(event) + b"\n" for event in events))
+    moments = [datetime.fromisoformat(event["stageTimestamp"]).timestamp() + rng.uniform(0, 20) for event in events]
+    arriving = [event for _, event in sorted(zip(moments, events, strict=True), key=lambda pair: pair[0])]
+    bodies = [arriving[begin : begin + 300] for begin in range(0, len(arriving), 300)]
+    server = start("--output", "none")
+    for body in bodies[:12]:
+        assert server.post(body).status_code == 200
+    server.wait_until_judged(3_600)
+    server.kill()
+    server = start("--output", "none")
+    for body in [bodies[5], *bodies[12:]]:
+        assert server.post(body).status_code == 200
+    assert server.stop() == 0  # which judges what is in the spool
+
+    found = scan(FileSource([str(log)], cluster="prod").chunks(), Knowledge())
+    with contextlib.closing(State(tmp_path / "state" / "state.db")) as state:
+        told = {
+            kind: {item.id: msgspec.json.decode(item.body) for item in state.all_items(kind)}
+            for kind in ("finding", "incident")
+        }
+    incidents = {id_: item for id_, item in told["incident"].items() if not item["title"].startswith("Part of ")}
+    assert incidents == {incident.id: msgspec.to_builtins(incident) for incident in found.incidents}
+    assert len(incidents) > 3
+
+    def plain(finding: dict) -> dict:
+        return {key: value for key, value in finding.items() if key not in {"locations", "incident"}}
+
+    assert {id_: plain(item) for id_, item in told["finding"].items()} == {
+        finding.id: plain(msgspec.to_builtins(finding)) for finding in found.findings
+    }
 
 
 def test_followed_files_across_rotation_and_restart(start, tmp_path):

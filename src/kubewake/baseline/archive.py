@@ -10,6 +10,7 @@ from kubewake.baseline.budget import Budget
 from kubewake.baseline.calibration import Flow, Histogram
 from kubewake.baseline.identity import Identity
 from kubewake.baseline.probation import Novelty, Probation
+from kubewake.baseline.verdict import Verdict
 from kubewake.baseline.volume import Volume
 from kubewake.errors import StoreError
 from kubewake.finding import Notice
@@ -72,6 +73,8 @@ class Running(Struct):
     told: dict[int, str] = {}
     """Strangers spoken of, each with the ten minutes of the last time."""
     notices: list[Notice] = []
+    verdicts: list[Verdict] = []
+    """On days that are hardly over: what they speak of may not all have been seen."""
 
 
 class _Saved(Struct):

@@ -104,6 +104,8 @@ class Baseline:
         portrait = portray(stub, self._births, now)
         tally = identity.tally(portrait.action_class, running.day)
         signals = self._judge(stub, identity, portrait, now)
+        if running.verdicts:
+            self._recall_verdicts(stub.user, now)
         tally[running.day] += stub.count
         known = identity.keys.get(portrait.key)
         if stub.behaviour and known is not None and portrait.threat < VOLUME_THREAT and not portrait.young:
@@ -115,6 +117,12 @@ class Baseline:
                 self._seen.clear()
             self._seen[look_of(stub)] = (identity, portrait)
         return signals
+
+    def _recall_verdicts(self, user: str, now: float) -> None:
+        """Act on verdicts that were given before what they speak of was seen here: live, things are seen twice."""
+        for verdict in self._running.verdicts:
+            if user in verdict.users and verdict.since_seconds <= now <= verdict.until_seconds:
+                self.teach(user, benign=verdict.benign, since=verdict.since_seconds, until=verdict.until_seconds)
 
     def _see_birth(self, stub: Stub, now: float) -> None:
         name = stub.name or str(stub.values.get("object.name") or "")
@@ -222,6 +230,9 @@ class Baseline:
         if day > running.day:
             if running.day:
                 self._memory.forget_old(day)
+            running.verdicts = [
+                verdict for verdict in running.verdicts if verdict.until_seconds >= now - days.DAY_SECONDS
+            ]
             running.day = day
         if now >= self._fresh_until:
             self._fresh_until = (now // BLOCK_SECONDS + 1) * BLOCK_SECONDS
@@ -279,7 +290,8 @@ class Baseline:
 
     def hear(self, verdict: Verdict) -> list[Lesson]:
         """Take in a verdict: benign is learnt at once, malicious never. What was done to each identity."""
-        since, until = microseconds(verdict.since) / 1e6, microseconds(verdict.until) / 1e6
+        self._running.verdicts.append(verdict)
+        since, until = verdict.since_seconds, verdict.until_seconds
         return [self.teach(user, benign=verdict.benign, since=since, until=until) for user in verdict.users]
 
     def teach(self, user: str, *, benign: bool, since: float = -math.inf, until: float = math.inf) -> Lesson:

@@ -3,6 +3,7 @@
 from msgspec import Struct
 
 from kubewake.finding import Incident
+from kubewake.rules.correlation import microseconds
 
 
 class Verdict(Struct, frozen=True):
@@ -13,6 +14,16 @@ class Verdict(Struct, frozen=True):
     benign: bool
     since: str
     until: str
+
+    @property
+    def since_seconds(self) -> float:
+        """`since` in seconds since 1970."""
+        return microseconds(self.since) / 1e6
+
+    @property
+    def until_seconds(self) -> float:
+        """`until` in seconds since 1970."""
+        return microseconds(self.until) / 1e6
 
 
 class Lesson(Struct, frozen=True):

@@ -103,7 +103,7 @@ def import_(file: Path, /, *, state_dir: StateDir = None) -> None:
     """
     import time
 
-    from kubewake.engine.saved import saved_archives, unknown_cluster, with_archives
+    from kubewake.engine.learnt import saved_archives, unknown_cluster, with_archives
     from kubewake.pipeline.detection import load_archives
 
     archives = load_archives(file)
@@ -140,7 +140,7 @@ def held(file: Path | None, state_dir: Path | None) -> "dict[str, Archive]":
         from kubewake.pipeline.detection import load_archives
 
         return load_archives(file)
-    from kubewake.engine.saved import saved_archives
+    from kubewake.engine.learnt import saved_archives
 
     path = folder_of(state_dir)
     with read_state(path) as state:

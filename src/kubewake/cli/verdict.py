@@ -102,7 +102,7 @@ def teach_state(said: "Verdict", folder: Path) -> "tuple[str, list[Lesson]]":
     import time
 
     from kubewake.cli.baseline import stopped_state
-    from kubewake.engine.saved import with_verdict
+    from kubewake.engine.learnt import with_verdict
 
     with stopped_state(folder) as (state, saved):
         try:

@@ -41,9 +41,9 @@ END_OF_TIME = "9999-99"
 class Fold:
     """One stream of observations, folded.
 
-    `absorb` takes observations in input order; `advance` returns what is new or has grown. In live use
-    `advance(flush=True)` passes on everything at once; without `flush`, stubs wait until nothing earlier can come
-    within `lateness_seconds`, which makes the result independent of how the input was cut into batches.
+    `absorb` takes observations in input order; `advance` returns what is new or has grown. Stubs wait until nothing
+    earlier can come within `lateness_seconds`, which makes the result independent of how the input was cut into
+    batches: `flush` says that the input has ended, `at_once` that nobody can wait (see `live`).
     """
 
     def __init__(
@@ -69,6 +69,8 @@ class Fold:
         self._files: dict[str, None] = {}
         self._failures: Failures = {}
         self._told_failures: set[tuple[str, str]] = set()
+        self._passed = ""
+        """The latest time of what was passed on."""
 
     def absorb(self, observation: Observation) -> None:
         """Take in what `read` made of one batch."""
@@ -96,9 +98,10 @@ class Fold:
             summary.levels = sorted({*summary.levels, *levels})
         self._order.put(observation)
 
-    def advance(self, *, flush: bool = False) -> list[Finding | Incident | Notice]:
+    def advance(self, *, flush: bool = False, at_once: bool = False) -> list[Finding | Incident | Notice]:
         """Pass on what is in order; returns new and grown findings, incidents and notices."""
-        for stub in self._order.take(flush=flush):
+        for stub in self._order.take(flush=flush, at_once=at_once):
+            self._passed = max(self._passed, stub.time)
             try:
                 self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
             except Exception as error:  # noqa: BLE001  # outside all parts; the stubs behind it must not be lost with it
@@ -108,6 +111,16 @@ class Fold:
             self._book.link(incident)
         notices = [notice for cluster in self._clusters.values() for notice in cluster.notices()]
         return [*self._book.changed(), *incidents, *notices, *self.failure_notices()]
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `advance` can pass on something in order."""
+        return self._order.is_ready
+
+    @property
+    def settled_from(self) -> str:
+        """Where the last span of event time begins that was passed on in order; "" before the first."""
+        return self._order.committed
 
     def failure_notices(self) -> list[Notice]:
         """What failed in a way that is not told yet."""
@@ -144,7 +157,7 @@ class Fold:
 
     def closed(self) -> list[Finding]:
         """Findings that can grow no more, handed over for good: the caller keeps them."""
-        return self._book.close_before(self._input.last_time or "")
+        return self._book.close_before(self._passed)
 
     def findings(self) -> Iterator[Finding]:
         """Findings that may still grow."""
@@ -154,6 +167,10 @@ class Fold:
         """Every incident so far, oldest first."""
         found = [incident for cluster in self._clusters.values() for incident in cluster.stories.current()]
         return sorted(found, key=lambda incident: (incident.first_time, incident.id))
+
+    def merged(self) -> set[str]:
+        """Ids of incidents that turned out to be part of another."""
+        return {id_ for cluster in self._clusters.values() for id_ in cluster.stories.merged()}
 
     def input(self) -> InputSummary:
         """What was read so far."""
@@ -187,6 +204,7 @@ class Fold:
                 evicted=self.evicted(),
                 about_rules=self._rules.notices,
                 failures=self.failures(),
+                hurried=self._order.counts.hurried,
             ),
             summary=Summary(
                 findings=counts,
@@ -206,7 +224,13 @@ class Fold:
         first, last = seen.first_time or "", seen.last_time or ""
         if not first or last < later(first, BLIND_AFTER_SECONDS):
             seen = msgspec.structs.replace(seen, levels=[])
-        return notices_of(self._infos, seen, evicted=self.evicted(), about_rules=self._rules.notices)
+        return notices_of(
+            self._infos,
+            seen,
+            evicted=self.evicted(),
+            about_rules=self._rules.notices,
+            hurried=self._order.counts.hurried,
+        )
 
     def evicted(self) -> dict[str, int]:
         """Windows and events that correlations forgot to stay within bounds, by rule."""
@@ -227,7 +251,9 @@ class Fold:
         return self._infos
 
     def snapshot(self) -> bytes:
-        """All state, to go on from after a restart."""
+        """All state, to go on from after a restart: of every cluster, also where all that came of it still waits."""
+        for name in self._input.clusters:
+            self._cluster(name)
         return msgspec.msgpack.encode(
             Saved(
                 version=SNAPSHOT_VERSION,

@@ -17,11 +17,12 @@ def notices_of(
     evicted: Mapping[str, int],
     about_rules: Iterable[str],
     failures: Iterable[Failure] = (),
+    hurried: int = 0,
 ) -> list[Notice]:
     """Notices about one run, the same for the same input and rules.
 
     `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own;
-    `failures` is what parts of the engine failed on.
+    `failures` is what parts of the engine failed on; `hurried` counts what was not held back for earlier events.
     """
     moment = summary.last_time or ""
     found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
@@ -38,6 +39,13 @@ def notices_of(
                 f" cannot fire: {named}. `kubewake rules coverage --policy FILE` says which line of the policy to change.",
             ),
         )
+    if hurried:
+        title = "Too much waited to be put in order"
+        text = (
+            f"{hurried} requests or groups of requests were judged before earlier ones could arrive, to stay within the "
+            "memory bound. None is lost; where some arrived in another order, counts and sequences may be off."
+        )
+        found.append(Notice(stable_id("n", title), moment, title, text))
     for rule, count in sorted(evicted.items()):
         text = f"{rule} forgot {count} windows or events to stay within its memory bound; it may have missed something."
         title = "A correlation reached its memory bound"

@@ -6,7 +6,7 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 
 from array import array
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterator
 from operator import attrgetter
 
 import msgspec
@@ -24,6 +24,9 @@ LATENESS_SECONDS = 30
 MAX_GENERATION_KEYS = 4_000_000
 """Keys kept for recognising duplicates in one generation (about 250 MB at the very worst); two generations are kept."""
 
+MAX_WAITING = 150_000
+"""Stubs that may wait for what belongs before them (some 200 MB); beyond it they are passed on in the order known so far."""
+
 MAX_STARTED = 100_000
 """Long-running requests remembered from their start to their end."""
 
@@ -36,6 +39,33 @@ class OrderCounts(Struct):
 
     duplicates: int = 0
     late: int = 0
+    hurried: int = 0
+    """Stubs passed on before their time, as too many waited."""
+
+
+class _Span:
+    """The stubs of one span of event time. Ordinary ones of one behaviour are one, whatever batches they came in."""
+
+    __slots__ = ("ordinary", "single")
+
+    def __init__(self) -> None:
+        self.single: list[Stub] = []
+        self.ordinary: dict[tuple[str, int], Stub] = {}
+
+    def add(self, stub: Stub) -> None:
+        if not stub.behaviour:
+            self.single.append(stub)
+            return
+        behaviour = (stub.cluster, stub.behaviour)
+        known = self.ordinary.get(behaviour)
+        self.ordinary[behaviour] = stub if known is None else joined(known, stub)
+
+    def __iter__(self) -> Iterator[Stub]:
+        yield from self.single
+        yield from self.ordinary.values()
+
+    def __len__(self) -> int:
+        return len(self.single) + len(self.ordinary)
 
 
 class _Saved(Struct):
@@ -53,7 +83,7 @@ class Order:
 
     def __init__(self, lateness_seconds: int = LATENESS_SECONDS) -> None:
         self._lateness_seconds = lateness_seconds
-        self._spans: dict[str, list[Stub]] = {}
+        self._spans: dict[str, _Span] = {}
         self._committed = ""
         self._latest = ""
         self._generations: deque[set[int]] = deque([set()])
@@ -76,27 +106,48 @@ class Order:
             span = stub.time[:SPAN_CHARACTERS]
             if self._committed and span <= self._committed:
                 self.counts.late += stub.count
-            self._spans.setdefault(span, []).append(stub)
+            self._spans.setdefault(span, _Span()).add(stub)
         self._latest = max(self._latest, observation.last_time)
 
-    def take(self, *, flush: bool = False) -> list[Stub]:
-        """Stubs that nothing earlier can precede any more, in order; all of them with `flush`."""
+    def take(self, *, flush: bool = False, at_once: bool = False) -> list[Stub]:
+        """Stubs that nothing earlier can precede any more, in order; all of them with `flush`.
+
+        With `at_once`, all but requests whose answer may still come; what comes later may belong before them.
+        """
         if not (self._latest or flush):
             return []
+        hurry = not (flush or at_once) and self.waiting > MAX_WAITING
+        ready = set(self._spans) if flush or at_once or hurry else set(self._ready())
         watermark = later(self._latest, -self._lateness_seconds)
+        for stub in self._unanswered("" if flush else watermark if at_once else watermark[:SPAN_CHARACTERS]):
+            span = stub.time[:SPAN_CHARACTERS]
+            self._spans.setdefault(span, _Span()).add(stub)
+            ready.add(span)
         taken: list[Stub] = []
-        ready = sorted(span for span in self._spans if flush or span < watermark[:SPAN_CHARACTERS])
-        for stub in self._unanswered(watermark, everything=flush and not ready):
-            self._spans.setdefault(stub.time[:SPAN_CHARACTERS], []).append(stub)
-            if stub.time[:SPAN_CHARACTERS] not in ready:
-                ready.append(stub.time[:SPAN_CHARACTERS])
         for span in sorted(ready):
-            stubs = merge(self._spans.pop(span))
+            stubs = list(self._spans.pop(span))
             stubs.sort(key=_IN_TIME)
             taken.extend(stub for stub in stubs if not self._is_completion(stub))
-        if ready and not flush:
+        if hurry:
+            self.counts.hurried += len(taken)
+        if ready and not (flush or at_once):
             self._committed = max(self._committed, *ready)
         return taken
+
+    def _ready(self) -> Iterator[str]:
+        """Spans that end before the watermark."""
+        watermark = later(self._latest, -self._lateness_seconds)[:SPAN_CHARACTERS]
+        return (span for span in self._spans if span < watermark)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether `take` has something in order to give."""
+        return self.waiting > MAX_WAITING or any(True for _ in self._ready())
+
+    @property
+    def committed(self) -> str:
+        """The last span of event time that was passed on in order: the beginning of its times, "" before the first."""
+        return self._committed
 
     @property
     def waiting(self) -> int:
@@ -112,7 +163,7 @@ class Order:
                 generations=[array("Q", sorted(generation)).tobytes() for generation in self._generations],
                 generation_ends=self._generation_ends,
                 started=sorted(self._started.items()),
-                waiting=[*self._received.values(), *(stub for stubs in self._spans.values() for stub in stubs)],
+                waiting=[*self._received.values(), *(stub for span in self._spans.values() for stub in span)],
                 counts=self.counts,
             ),
         )
@@ -129,18 +180,18 @@ class Order:
             if stub.key & 3 == _RECEIVED:
                 self._received[stub.key >> 2] = stub
             else:
-                self._spans.setdefault(stub.time[:SPAN_CHARACTERS], []).append(stub)
+                self._spans.setdefault(stub.time[:SPAN_CHARACTERS], _Span()).add(stub)
         self.counts = saved.counts
 
     @staticmethod
     def _is_answered(request: int, keys: set[int]) -> bool:
         return not keys.isdisjoint((request << 2, request << 2 | _STARTED, request << 2 | 3))
 
-    def _unanswered(self, watermark: str, *, everything: bool) -> list[Stub]:
-        """Requests that were received and never answered: judged on what was received, once it is late enough."""
+    def _unanswered(self, until: str) -> list[Stub]:
+        """Requests received before then ("" for all) and never answered: judged on what was received."""
         if not self._received:
             return []
-        unanswered = [stub for stub in self._received.values() if everything or stub.time < watermark]
+        unanswered = [stub for stub in self._received.values() if not until or stub.time < until]
         for stub in unanswered:
             del self._received[stub.key >> 2]
         return unanswered
@@ -186,28 +237,17 @@ class Order:
             seen.add(key)
 
 
-def merge(stubs: Iterable[Stub]) -> list[Stub]:
-    """Ordinary stubs of one behaviour and span become one, whatever chunks they came in."""
-    single: list[Stub] = []
-    by_behaviour: dict[tuple[str, int], Stub] = {}
-    for stub in stubs:
-        if not stub.behaviour:
-            single.append(stub)
-            continue
-        known = by_behaviour.get((stub.cluster, stub.behaviour))
-        if known is None:
-            by_behaviour[stub.cluster, stub.behaviour] = stub
-            continue
-        named = [*_members(known), *_members(stub)]
-        first, other = (known, stub) if (known.time, known.key) <= (stub.time, stub.key) else (stub, known)
-        first.count += other.count
-        if (other.last_time, other.last_key) > (first.last_time, first.last_key):
-            first.last_time, first.last_key = other.last_time, other.last_key
-            first.last_audit_id = other.last_audit_id
-        if len(named) > 2 and not is_upkeep(first):
-            first.members = earliest(named)
-        by_behaviour[stub.cluster, stub.behaviour] = first
-    return [*single, *by_behaviour.values()]
+def joined(one: Stub, other: Stub) -> Stub:
+    """Ordinary stubs of one behaviour and span as one: the earlier, which counts both."""
+    named = [*_members(one), *_members(other)]
+    first, second = (one, other) if (one.time, one.key) <= (other.time, other.key) else (other, one)
+    first.count += second.count
+    if (second.last_time, second.last_key) > (first.last_time, first.last_key):
+        first.last_time, first.last_key = second.last_time, second.last_key
+        first.last_audit_id = second.last_audit_id
+    if len(named) > 2 and not is_upkeep(first):
+        first.members = earliest(named)
+    return first
 
 
 def _members(stub: Stub) -> list[tuple[str, int, str]]:

@@ -1,4 +1,4 @@
-"""The engine's thread in `serve`: takes bodies from the spool in order, judges them, has findings told, saves its state."""
+"""The engine's thread in `serve`: takes bodies from the spool, judges them, has findings told, saves its state."""
 
 import threading
 import time
@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 import msgspec
 from msgspec import Struct
 
-from kubewake.engine import Fold, Reader
+from kubewake.engine import Fold, LiveFold, News, Reader
 from kubewake.errors import KubewakeError, StoreError
-from kubewake.finding import Notice, stable_id
+from kubewake.finding import Finding, Incident, Notice, stable_id
 from kubewake.formats import batches
 from kubewake.logs import logger
 from kubewake.metrics import Metrics
@@ -45,11 +45,10 @@ class Progress(Struct):
 
 
 class Judge:
-    """One thread, one `Fold`. After a crash it goes on from the last snapshot and judges again what came since.
+    """One thread, one `LiveFold`. After a crash it goes on from the last snapshot and judges again what came since.
 
-    Each body is one step of the engine, so that judging again gives the same findings under the same ids, which the
-    ledger knows as told. Nothing is told of a body that was judged and told of before: what is found there is on its way
-    to what people have heard already.
+    Nothing is told of a body that was judged and told of before: what is found there is on its way to what people have
+    heard already. Once that is reached, all that waits is judged in order, which says what of it holds.
     """
 
     def __init__(
@@ -78,9 +77,13 @@ class Judge:
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._reload = threading.Event()
+        self._settle_asked = threading.Event()
         self._deadline = 0.0
         self._pending: dict[str, Tellable] = {}
+        self._withdrawn: dict[str, Finding | Incident] = {}
         self._told_until = 0
+        self._is_catching_up = False
+        self._judged_at = self._clock()
         self._noticed: set[str] = set()
         """Notices about rules and stream that were passed on since the start."""
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -90,7 +93,7 @@ class Judge:
         self._failure_logged_at = 0.0
         self._skipped_logged: set[str] = set()
         self._part_failures: dict[tuple[str, str], int] = {}
-        """Failures of parts of the engine that are counted in the metrics, of the present fold."""
+        """Failures of parts of the engine that are counted in the metrics."""
         self._reader, self._fold = self._engine()
         self._restore()
         summary = self._fold.input()
@@ -122,6 +125,16 @@ class Judge:
         self._reload.set()
         self._wake.set()
 
+    def settle(self) -> None:
+        """Once all bodies are judged, judge in order what waits, without waiting for what may come late."""
+        self._settle_asked.set()
+        self._wake.set()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether everything in the spool was judged in order and told."""
+        return self._fold.is_settled and not self._settle_asked.is_set()
+
     def stop(self, patience_seconds: float) -> None:
         """Judge what is in the spool, for at most so long, then save the state."""
         self._deadline = self._clock() + patience_seconds
@@ -133,7 +146,7 @@ class Judge:
     def save(self) -> None:
         """Save the engine's state and release the bodies that it covers; raises StoreError."""
         begun = time.perf_counter()
-        self._fold.closed()  # findings that can grow no more are in the state: the engine forgets them
+        self._fold.forget_closed()
         sequence = self.progress.sequence
         self._state.save(_SNAPSHOT, self._snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
         self._spool.release(sequence)
@@ -148,9 +161,10 @@ class Judge:
         self._pending.update((notice.id, notice) for notice in self._fold.failure_notices())
         return snapshot
 
-    def _engine(self) -> tuple[Reader, Fold]:
+    def _engine(self) -> tuple[Reader, LiveFold]:
         rules, context = self._knowledge.load()
-        fold = Fold(rules, lateness_seconds=self._lateness_seconds, baselines=self._knowledge.baselines())
+        baselines = self._knowledge.baselines()
+        fold = LiveFold(lambda: Fold(rules, lateness_seconds=self._lateness_seconds, baselines=baselines))
         self._metrics.rules.set(len(fold.infos))
         return Reader(rules, context), fold
 
@@ -158,8 +172,10 @@ class Judge:
         self._told_until = int(self._state.cursors().get(_TOLD, b"0"))
         if self._spool.last_sequence() < self._told_until:
             self._told_until = 0
+        self._is_catching_up = self._told_until > 0
         saved = self._state.snapshot(_SNAPSHOT)
         if saved is None:
+            self._fold.expect(self._ledger.told_from(""))
             return
         self.progress.sequence = int(saved.cursors[_CURSOR])
         if self._spool.last_sequence() < self.progress.sequence:
@@ -167,6 +183,7 @@ class Judge:
             self.progress.sequence = 0
         try:
             self._fold.restore(saved.body)
+            self._fold.expect(self._ledger.told_from(self._fold.settled_from))
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
             self._reader, self._fold = self._engine()
             self._log.warning("the saved engine state does not fit this kubewake; windows start anew", error=str(error))
@@ -185,6 +202,8 @@ class Judge:
             while self._step():
                 pass
             self._take_notice()
+            if self.progress.sequence >= self._told_until:
+                self._settle()
             self._tell()
             self._until_stored(self.save, once=True)
             self._tell()
@@ -205,6 +224,7 @@ class Judge:
             return not self._stopping.is_set()
         told_at = time.monotonic()
         for stored in bodies:
+            self._judged_at = self._clock()
             self.progress.working_on = stored.received
             self._judge(stored)
             self.progress.sequence = stored.sequence
@@ -223,6 +243,10 @@ class Judge:
         self._metrics.ingest_lag.set(0.0)
         if self._stopping.is_set():
             return False
+        if self._settle_asked.is_set() or now - self._judged_at > self._lateness_seconds:
+            self._settle()
+            self._tell()
+            self._settle_asked.clear()
         self._wake.wait(_IDLE_SECONDS)
         return True
 
@@ -231,18 +255,31 @@ class Judge:
             self._count(stored, observation)
             self._fold.absorb(observation)
         try:
-            found = self._fold.advance(flush=True)
+            self._take(self._fold.advance())
         except Exception as error:  # noqa: BLE001  # one body must not stop the others; it is kept, counted and told
             self._reject(stored, error)
             return
-        for item in found:
-            self._pending[item.id] = item
         summary = self._fold.input()
         duplicates, late = summary.duplicates, summary.late
         self._metrics.dropped.labels("duplicate").inc(max(0, duplicates - self._counted[0]))
         self._metrics.events.labels(stored.source, "late").inc(max(0, late - self._counted[1]))
         self._counted = (duplicates, late)
         self._count_failures()
+
+    def _take(self, news: News) -> None:
+        """Have news told with the next telling."""
+        for item in news.changed:
+            self._pending[item.id] = item
+            self._withdrawn.pop(item.id, None)
+        for gone in news.withdrawn:
+            self._pending.pop(gone.id, None)
+            self._withdrawn[gone.id] = gone
+
+    def _settle(self) -> None:
+        """Judge in order what waits for earlier events; told is what turns out otherwise."""
+        if not self._fold.is_settled:
+            self._take(self._fold.settle())
+            self._count_failures()
 
     def _count_failures(self) -> None:
         for failure in self._fold.failures():
@@ -324,9 +361,18 @@ class Judge:
 
     def _tell(self) -> None:
         sequence = self.progress.sequence
-        if self._pending and sequence >= self._told_until:
-            self._until_stored(lambda: self._ledger.record(self._pending.values(), {_TOLD: b"%d" % sequence}))
+        if sequence < self._told_until:
+            return
+        if self._is_catching_up:
+            self._is_catching_up = False
+            self._settle()
+        if self._pending or self._withdrawn:
+            cursors = {_TOLD: b"%d" % sequence}
+            self._until_stored(
+                lambda: self._ledger.record(self._pending.values(), cursors, withdrawn=self._withdrawn.values())
+            )
             self._pending.clear()
+            self._withdrawn.clear()
 
     def _maybe_save(self) -> None:
         if self.progress.sequence == self._covered:
@@ -363,11 +409,10 @@ class Judge:
         self._reload.clear()
         try:
             reader, fold = self._engine()
-            fold.restore(self._snapshot())
+            fold.succeed(self._fold, self._snapshot())
         except KubewakeError as error:
             self._log.error("the rules were not taken, the old ones stay", error=str(error))
             return
         self._reader, self._fold = reader, fold
-        self._part_failures.clear()
         self._take_notice()
         self._log.info("rules read again", rules=len(fold.infos))

@@ -3,14 +3,16 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
-from kubewake.finding import Finding, Incident, Notice
+from kubewake.finding import SEVERITY_RANK, Finding, Incident, Notice
 from kubewake.metrics import Metrics
 from kubewake.redact import redact_value
 from kubewake.sinks import Change, Sink
-from kubewake.sinks.change import Tellable, Told, change, kind_of, told
+from kubewake.sinks.change import Tellable, Told, change, kind_of, successor, told
 from kubewake.store.state import Item, Message, State
 
 _REMEMBERED = 20_000
@@ -38,20 +40,40 @@ class Ledger:
         self._on_told = on_told
         self._told: OrderedDict[str, Told] = OrderedDict()
 
-    def record(self, items: Iterable[Tellable], cursors: Mapping[str, bytes] | None = None) -> int:
+    def record(
+        self,
+        items: Iterable[Tellable],
+        cursors: Mapping[str, bytes] | None = None,
+        *,
+        withdrawn: Iterable[Finding | Incident] = (),
+    ) -> int:
         """Store what is new about the items, queue the messages and note the cursors; how many changes there were.
 
-        Raises StoreError.
+        Of `withdrawn` items, those that were told are taken back. Raises StoreError.
         """
         # The story first, then what belongs to it.
         latest = {item.id: item for item in sorted(items, key=lambda item: not isinstance(item, Incident))}
-        self._recall(latest)
+        gone = {item.id: item for item in withdrawn}
+        self._recall([*latest, *gone])
+        instead_of: dict[str, str] = {}
         changes: list[Change] = []
+        for wrong in gone.values():
+            if wrong.id in self._told:
+                heir = successor(wrong, latest.values())
+                changes.append(Change("withdrawn", wrong, replaced_by="" if heir is None else heir.id))
+                if heir is not None:
+                    instead_of[heir.id] = wrong.id
+        unchanged: list[Tellable] = []
         for item in latest.values():
             found = change(item, self._told.get(item.id))
-            if found is not None:
-                changes.append(found)
-        if not changes:
+            if found is None:
+                unchanged.append(item)
+            else:
+                changes.append(self._as_heir(found, instead_of.get(item.id, "")))
+        now = self._clock()
+        held = [_item(found.item, now) for found in changes if found.kind != "withdrawn"]
+        held += self._rewritten(unchanged, now)
+        if not (changes or held):
             return 0
         messages = [
             Message(sink.name, found.item.id, sink.render(found))
@@ -59,21 +81,54 @@ class Ledger:
             for sink in self._sinks
             if sink.wants(found)
         ]
-        now = self._clock()
-        self._state.record([_item(found.item, now) for found in changes], messages, cursors)
+        taken_back = [found.item.id for found in changes if found.kind == "withdrawn"]
+        self._state.record(held, messages, cursors, gone=taken_back)
         for found in changes:
-            self._told[found.item.id] = told(found.item)
-            self._told.move_to_end(found.item.id)
-            if found.kind == "new":
-                self._count(found.item)
+            self._note(found)
         while len(self._told) > _REMEMBERED:
             self._told.popitem(last=False)
         if messages:
             self._on_told()
         return len(changes)
 
-    def _recall(self, latest: dict[str, Tellable]) -> None:
-        unknown = [item_id for item_id in latest if item_id not in self._told]
+    def _as_heir(self, found: Change, before: str) -> Change:
+        """A new item that stands for a withdrawn one is no news, unless it is more severe."""
+        if not before or found.kind != "new" or isinstance(found.item, Notice):
+            return found
+        is_raised = SEVERITY_RANK[found.item.severity] > SEVERITY_RANK[self._told[before].severity]
+        kind: Literal["raised", "grown"] = "raised" if is_raised else "grown"
+        return replace(found, kind=kind, is_revised=True, instead_of=before)
+
+    def _rewritten(self, items: Sequence[Tellable], now: float) -> list[Item]:
+        """Items whose change is too small to tell, as a word in a story, where the state does not have it yet."""
+        known = self._state.items(item.id for item in items if not isinstance(item, Notice))
+        fresh = [_item(item, now) for item in items if item.id in known]
+        return [item for item in fresh if item.body != known[item.id].body]
+
+    def _note(self, found: Change) -> None:
+        """Remember what was told, and count it."""
+        if found.kind == "withdrawn":
+            self._told.pop(found.item.id, None)
+            self._metrics.withdrawn.labels(kind_of(found.item)).inc()
+            return
+        self._told[found.item.id] = told(found.item)
+        self._told.move_to_end(found.item.id)
+        if found.kind == "new":
+            self._count(found.item)
+
+    def told_from(self, time: str) -> list[Finding | Incident]:
+        """The findings and incidents that people know of, with events at that time or later. Raises StoreError."""
+        found: list[Finding | Incident] = []
+        for item in self._state.items_from(time):
+            try:
+                if item.kind != "notice":
+                    found.append(msgspec.json.decode(item.body, type=_TYPES[item.kind]))  # type: ignore[arg-type]  # as above
+            except msgspec.DecodeError:  # written by another version: it stands as it is
+                continue
+        return found
+
+    def _recall(self, ids: Iterable[str]) -> None:
+        unknown = [item_id for item_id in ids if item_id not in self._told]
         for item_id, item in self._state.items(unknown).items():
             try:
                 self._told[item_id] = told(msgspec.json.decode(item.body, type=_TYPES[item.kind]))

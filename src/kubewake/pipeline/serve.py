@@ -140,19 +140,27 @@ class Service:
         self._stack.close()
 
     def settle(self, seconds: float) -> bool:
-        """Wait until everything received is judged and told; False when that takes longer than `seconds`."""
+        """Wait until everything received is judged, in order, and told; False when that takes longer than `seconds`."""
         end = time.monotonic() + seconds
         pause = threading.Event()
+        asked = False
         while time.monotonic() < end:
             idle = not self._spool.read(self._judge.progress.sequence, 1) and not self._judge.progress.working_on
-            if idle and all(courier.is_idle.is_set() for courier in self._couriers):
+            if idle and not asked:
+                self._judge.settle()
+                asked = True
+            elif idle and self._judge.is_settled and all(courier.is_idle.is_set() for courier in self._couriers):
                 return True
             pause.wait(0.05)
         return False
 
     def findings(self) -> list[Finding]:
-        """Every finding in the state, by time; credentials are redacted."""
-        return [msgspec.json.decode(item.body, type=Finding) for item in self._state.all_items("finding")]
+        """Every finding in the state, by time, with the incident that it is in now; credentials are redacted."""
+        found = [msgspec.json.decode(item.body, type=Finding) for item in self._state.all_items("finding")]
+        incident_of = {finding: incident.id for incident in self.incidents() for finding in incident.findings}
+        for finding in found:
+            finding.incident = incident_of.get(finding.id)
+        return found
 
     def incidents(self) -> list[Incident]:
         """Every incident in the state, by time."""

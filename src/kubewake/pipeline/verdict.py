@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from kubewake.baseline import Archive, Baseline, Lesson, Verdict
-from kubewake.engine.saved import unknown_cluster
+from kubewake.engine.learnt import unknown_cluster
 from kubewake.errors import InputError
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.training import fold_logs

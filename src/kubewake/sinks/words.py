@@ -9,6 +9,10 @@ from kubewake.sinks.change import Change
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 RAISED = " (now more severe)"
+_WITHDRAWN = (
+    "This was told as soon as it was seen. With the events that arrived since, and all of them in the order in which "
+    "they happened, it does not hold."
+)
 _SHOWN_STEPS = 3
 _SHOWN_IDS = 3
 
@@ -46,6 +50,9 @@ def words(change: Change) -> Words:
     item = change.item
     if isinstance(item, Notice):
         return Words("notice", item.time, plain(item.title), plain(item.detail), [], item.id)
+    if change.kind == "withdrawn":
+        head, foot = f"Withdrawn: {plain(item.title)}", f"cluster {plain(item.cluster) or '(unnamed)'}; {item.id}"
+        return Words("notice", item.last_time, head, _WITHDRAWN, [], foot)
     mark = RAISED if change.kind == "raised" else ""
     if isinstance(item, Incident):
         head = f"Incident: {plain(item.title)}{mark}"

@@ -127,11 +127,23 @@ class State:
             rows = self._connection.execute("SELECT * FROM items WHERE kind = ? ORDER BY last_time, id", (kind,))
             return [Item(*row) for row in rows]
 
+    def items_from(self, time: str) -> list[Item]:
+        """Items whose last event time is that or later, by time."""
+        with self._lock, translated(self._path):
+            rows = self._connection.execute("SELECT * FROM items WHERE last_time >= ? ORDER BY last_time, id", (time,))
+            return [Item(*row) for row in rows]
+
     def record(
-        self, items: Iterable[Item], messages: Iterable[Message], cursors: Mapping[str, bytes] | None = None
+        self,
+        items: Iterable[Item],
+        messages: Iterable[Message],
+        cursors: Mapping[str, bytes] | None = None,
+        *,
+        gone: Iterable[str] = (),
     ) -> None:
-        """Store the new state of items together with the messages that tell of it, and the cursors reached."""
+        """Store the new state of items with the messages that tell of it, and the cursors; forget those with `gone` ids."""
         with self._lock, translated(self._path), transaction(self._connection) as connection:
+            connection.executemany("DELETE FROM items WHERE id = ?", [(item_id,) for item_id in gone])
             connection.executemany(
                 "INSERT OR REPLACE INTO items VALUES (?, ?, ?, ?, ?, ?)", map(msgspec.structs.astuple, items)
             )

@@ -1,8 +1,9 @@
 """The surprise model as a whole: what is said of whom, and what is learnt."""
 
 import math
+from datetime import UTC, datetime
 
-from kubewake.baseline import Baseline, Lesson, decode, encode
+from kubewake.baseline import Baseline, Lesson, Verdict, decode, encode
 from kubewake.baseline.explanation import recompute
 from kubewake.baseline.traits import WHAT, WHO
 from tests.unit.baseline.house import START, House, at, learnt, said, total
@@ -88,6 +89,25 @@ def test_verdicts_teach_benign_at_once_and_malicious_never() -> None:
     assert not said(baseline, house.theft(10.01))
     assert refusing.teach("carla", benign=False).behaviours == 4
     assert total(said(refusing, other_house.theft(13))) > 3.0
+
+
+def test_a_verdict_given_before_what_it_speaks_of_was_seen_holds_when_it_is() -> None:
+    begun = START.timestamp() + 10 * 86_400 + 14 * 3600
+    until, next_day = (datetime.fromtimestamp(begun + seconds, UTC).isoformat() for seconds in (3600, 90_000))
+    since = datetime.fromtimestamp(begun, UTC).isoformat()
+    house, baseline = learnt()
+    baseline.hear(Verdict("prod", ("carla",), benign=True, since=since, until=until))
+    restored = Baseline()
+    restored.restore(baseline.snapshot())
+
+    said(restored, house.theft(10))
+
+    assert not restored.novelties("carla")
+    assert "curl" in restored.archive.identities["carla"].contexts["client"].values
+    other_house, elsewhen = learnt()
+    elsewhen.hear(Verdict("prod", ("carla",), benign=True, since=until, until=next_day))
+    said(elsewhen, other_house.theft(10))
+    assert elsewhen.novelties("carla")
 
 
 def test_a_verdict_judges_what_was_new_in_its_time_alone() -> None:

@@ -4,7 +4,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewake.engine.order import Order, merge
+from kubewake.engine.order import Order, joined
 from kubewake.observation import Hit, Observation, Stub
 from tests.unit.engine.stubs import observation, second, stub
 
@@ -128,19 +128,45 @@ class TestStages:
         assert [other.key, answered.key, 9 << 2] == keys
 
 
-def test_merge_keeps_the_earliest_as_evidence_and_the_latest_as_end():
-    parts = [stub(1, second(5), behaviour=7, count=2), stub(2, second(3), behaviour=7), stub(3, second(4))]
+def test_stubs_of_one_behaviour_become_the_earliest_with_the_end_of_the_latest():
+    one = joined(stub(1, second(5), behaviour=7, count=2), stub(2, second(3), behaviour=7))
 
-    merged = {item.key >> 2: item for item in merge(parts)}
-
-    assert {2, 3} == set(merged)
-    assert (3, second(5)) == (merged[2].count, merged[2].last_time)
+    assert (2, 3, second(5)) == (one.key >> 2, one.count, one.last_time)
 
 
-def test_merge_names_the_events_of_all_parts_in_order():
-    parts = [
-        stub(1, second(5), behaviour=7),
-        stub(2, second(3), behaviour=7, count=3, members=[(second(n), n << 2, f"a{n}") for n in (3, 4, 6)]),
-    ]
+def test_stubs_that_become_one_name_the_events_of_both_in_order():
+    many = stub(2, second(3), behaviour=7, count=3, members=[(second(n), n << 2, f"a{n}") for n in (3, 4, 6)])
 
-    assert ["a3", "a4", "a1", "a6"] == [member[2] for member in merge(parts)[0].members]
+    assert ["a3", "a4", "a1", "a6"] == [member[2] for member in joined(stub(1, second(5), behaviour=7), many).members]
+
+
+def test_gives_an_unanswered_request_of_the_last_seconds_when_the_input_ends():
+    received = stub(1, second(5), hits=(Hit("x"),))
+    received.key |= 2
+
+    assert [received.key, 2 << 2] == [item.key for item in taken([observation(received, stub(2, second(6)))])]
+
+
+def test_at_once_gives_everything_but_a_request_that_may_still_be_answered():
+    received = stub(1, second(5), hits=(Hit("x"),))
+    received.key |= 2
+    order = Order(30)
+    order.put(observation(received, stub(2, second(6))))
+
+    assert [2] == [item.key >> 2 for item in order.take(at_once=True)]
+
+    order.put(observation(stub(3, second(40))))
+
+    assert [1, 3] == [item.key >> 2 for item in order.take(at_once=True)]
+    assert not order.committed
+
+
+def test_does_not_let_more_wait_than_it_may(monkeypatch):
+    monkeypatch.setattr("kubewake.engine.order.MAX_WAITING", 2)
+    order = Order(30)
+    order.put(observation(stub(1, second(1)), stub(2, second(2)), stub(3, second(3), behaviour=7)))
+    order.put(observation(stub(4, second(4), behaviour=7)))
+
+    assert order.is_ready
+    assert [1, 2, 3] == [item.key >> 2 for item in order.take()]
+    assert order.counts.hurried == 3

@@ -6,7 +6,7 @@ import pytest
 
 from kubewake.baseline import Baseline
 from kubewake.detectors.effective_admin import EffectiveAdmin
-from kubewake.engine import Reader
+from kubewake.engine import News, Reader
 from kubewake.errors import StoreError
 from kubewake.finding import Notice
 from kubewake.metrics import Metrics
@@ -156,7 +156,7 @@ def test_after_a_crash_an_incident_is_not_told_again_on_its_way_to_what_it_was(e
 
     def judge(room, states):
         for state in states:
-            monkeypatch.setattr(room.judge._fold, "advance", lambda *, flush, state=state: [state])
+            monkeypatch.setattr(room.judge._fold, "advance", lambda state=state: News([state]))
             room.step()
 
     room = enter()
@@ -166,6 +166,7 @@ def test_after_a_crash_an_incident_is_not_told_again_on_its_way_to_what_it_was(e
     assert [line.get("audit_ids_added", line.get("audit_ids")) for line in room.everything()] == [["a"], ["0"]]
     room.leave()
     room = enter()
+    monkeypatch.setattr(room.judge._fold, "settle", News)
     room.add(exec_event(3))
     judge(room, grown[:2])
     assert len(room.everything()) == 2
@@ -197,8 +198,8 @@ def test_a_body_that_breaks_fold_does_not_stop_the_next(enter, monkeypatch):
     advance = room.judge._fold.advance
     failures = [ZeroDivisionError("boom")]
 
-    def broken(*, flush):
-        found = advance(flush=flush)
+    def broken():
+        found = advance()
         if failures:
             raise failures.pop()
         return found
@@ -257,7 +258,7 @@ def test_a_part_that_cannot_be_saved_is_told_and_the_rest_is_saved(enter, monkey
     [notice] = [message for message in room.messages() if message["type"] == "notice"]
     assert "baseline" in notice["title"]
     assert room.value("kubewake_part_failures_total", part="baseline", error="LookupError") == 1
-    assert [finding.count for finding in room.judge._fold.findings()] == [2]
+    assert room.messages()[-1]["count"] == 2
 
 
 def test_a_snapshot_that_does_not_fit_starts_windows_anew_and_says_so(enter):
@@ -293,10 +294,10 @@ def test_a_full_disk_makes_judging_wait_and_loses_nothing(enter, monkeypatch):
     record = room.state.record
     failures = [StoreError("disk full")] * 2
 
-    def failing(*arguments):
+    def failing(*arguments, **named):
         if failures:
             raise failures.pop()
-        record(*arguments)
+        record(*arguments, **named)
 
     monkeypatch.setattr(room.state, "record", failing)
     monkeypatch.setattr("kubewake.pipeline.judge._RETRY_SECONDS", 0.01)
@@ -333,6 +334,53 @@ def test_wrong_rules_at_reload_keep_the_old_ones(enter):
     room.step()
     assert len(room.messages()) == 1
     (room.folder / "rules" / "execution" / "shell.yml").write_text(RULE)
+
+
+def test_what_does_not_hold_is_taken_back_and_its_heir_is_no_news(enter):
+    room = enter()
+    gone, alone = incident(event_keys=["1", "2"]), incident(id="i-9", event_keys=["7"])
+    heir = incident(id="i-2", event_keys=["2", "3"])
+    room.ledger.record([gone, alone])
+    begun = len(room.everything())
+
+    room.ledger.record([heir], withdrawn=[gone, alone, incident(id="never-told")])
+
+    assert [(m["id"], m.get("withdrawn"), m.get("replaced_by"), "story" in m) for m in room.everything()[begun:]] == [
+        ("i-1", True, "i-2", False),
+        ("i-9", True, None, False),
+        ("i-2", None, None, True),
+    ]
+    assert [item.id for item in room.state.all_items("incident")] == ["i-2"]
+    assert room.value("kubewake_withdrawn_total", kind="incident") == 2
+    assert room.value("kubewake_incidents_total", severity="high") == 2
+
+
+def test_a_change_too_small_to_tell_is_kept(enter):
+    room = enter()
+    room.ledger.record([incident()])
+    begun = len(room.everything())
+
+    assert room.ledger.record([incident(story="better words")]) == 0
+
+    assert len(room.everything()) == begun
+    assert b"better words" in room.state.all_items("incident")[0].body
+
+
+def test_what_waits_is_judged_in_order_when_nothing_more_comes(enter, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.judge._GROUP_BODIES", 1)
+    room = enter(lateness_seconds=0)
+    for number in (2, 1):
+        room.add(exec_event(number))
+        room.step()
+    assert not room.judge.is_settled
+    first = room.messages()[0]["id"]
+
+    room.step()
+
+    assert room.judge.is_settled
+    gone, heir = room.messages()[-2:]
+    assert (gone["id"], gone["withdrawn"], gone["replaced_by"]) == (first, True, heir["id"])
+    assert heir["audit_ids"] == [exec_event(number)["auditID"] for number in (1, 2)]
 
 
 def test_notices_are_told_once(enter):

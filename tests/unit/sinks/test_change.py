@@ -1,7 +1,8 @@
 import pytest
 
 from kubewake.finding import Actor, Entity, Finding, Incident, Notice, Target
-from kubewake.sinks.change import Change, Filter, change, line, told
+from kubewake.sinks.change import Change, Filter, change, line, successor, told
+from kubewake.sinks.words import words
 
 
 def finding(**values):
@@ -33,11 +34,11 @@ NOTICE = Notice("n-1", "t", "title", "detail")
     [
         (None, finding(), "new", ["a"]),
         (finding(), finding(), None, None),
-        (finding(audit_ids=["a", "b"], count=2), finding(), None, None),
+        (finding(audit_ids=["a", "b"], count=2), finding(), "grown", []),
         (finding(), finding(audit_ids=["a", "b"], count=2), "grown", ["b"]),
         (finding(), finding(count=2), "grown", []),
         (finding(), finding(severity="high"), "raised", []),
-        (finding(severity="high"), finding(severity="low"), None, None),
+        (finding(severity="high"), finding(severity="low"), "grown", []),
         (incident(), incident(score=6.0), "grown", []),
         (incident(), incident(state="closed"), "grown", []),
         (incident(), incident(severity="critical", audit_ids=["a", "b"]), "raised", ["b"]),
@@ -71,6 +72,13 @@ def test_only_what_is_new_is_a_change(before, item, kind, added):
         (Filter(), Change("new", finding(incident="i-1")), True),
         (Filter(joined=False), Change("new", finding(incident="i-1")), False),
         (Filter(joined=False), Change("new", finding()), True),
+        (Filter("high"), Change("withdrawn", incident()), True),
+        (Filter("high"), Change("withdrawn", finding()), False),
+        (Filter(), Change("withdrawn", incident(), replaced_by="i-2"), False),
+        (Filter(growth=True), Change("withdrawn", incident(), replaced_by="i-2"), True),
+        (Filter(), Change("withdrawn", finding(incident="i-1")), False),
+        (Filter(growth=True), Change("withdrawn", finding(incident="i-1")), True),
+        (Filter(), Change("grown", finding(), is_revised=True, instead_of="f-0"), False),
     ],
 )
 def test_filters(filter_, found, wanted):
@@ -88,3 +96,43 @@ def test_lines_are_whole_once_and_growth_afterwards():
     grown = line(Change("grown", incident(score=7.0, title="Part of i-2: Theft"), ["b"]))
     assert (grown["score"], grown["title"]) == (7.0, "Part of i-2: Theft")
     assert line(Change("new", NOTICE))["type"] == "notice"
+
+
+def test_what_was_told_otherwise_is_told_whole_again():
+    before = told(finding(audit_ids=["a", "b"], count=2))
+
+    found = change(finding(audit_ids=["b", "a", "c"], count=3), before)
+
+    assert found is not None
+    assert (found.kind, found.is_revised) == ("grown", True)
+    assert line(found)["audit_ids"] == ["b", "a", "c"]
+    found = change(incident(audit_ids=["b"]), told(incident(audit_ids=["a"])))
+    assert found is not None
+    assert line(found)["story"] == "s"
+
+
+def test_what_does_not_hold_is_taken_back_by_id():
+    assert line(Change("withdrawn", finding())) == {
+        "type": "finding", "id": "f-1", "withdrawn": True, "replaced_by": None,
+    }  # fmt: skip
+    said = words(Change("withdrawn", incident()))
+    assert (said.head, said.severity, said.steps) == ("Withdrawn: Theft", "notice", [])
+
+
+@pytest.mark.parametrize(
+    ("gone", "items", "heir"),
+    [
+        (finding(explain={"group": ["x"]}), [finding(id="f-2", explain={"group": ["x"]}), NOTICE], "f-2"),
+        (finding(explain={"group": ["x"]}), [finding(id="f-2", explain={"group": ["y"]})], None),
+        (finding(explain={"group": ["x"]}), [finding(id="f-2", rule="other", explain={"group": ["x"]})], None),
+        (
+            incident(event_keys=["1", "2", "3"]),
+            [incident(id="i-2", event_keys=["1"]), incident(id="i-3", event_keys=["2", "3"]), finding()],
+            "i-3",
+        ),
+        (incident(event_keys=["1"]), [incident(id="i-2", event_keys=["2"])], None),
+    ],
+)
+def test_what_tells_of_the_same_matter_succeeds(gone, items, heir):
+    found = successor(gone, items)
+    assert (found.id if found else None) == heir
