@@ -109,13 +109,13 @@ def import_(file: Path, /, *, state_dir: StateDir = None) -> None:
     archives = load_archives(file)
     path = folder_of(state_dir)
     with stopped_state(path) as (state, saved):
-        held_before = saved_archives(saved.body, str(path))
+        held_before = saved_archives(saved.body, saved.pieces, str(path))
         unknown = [name for name in archives if name not in held_before]
         if len(unknown) == len(archives):
             raise InputError(f"{path}: {unknown_cluster(', '.join(unknown), held_before)}; {file} adds nothing")
         body = with_archives(saved.body, archives)
         state.save("engine", body, saved.cursors, time.time())
-    for cluster, archive in saved_archives(body, str(path)).items():
+    for cluster, archive in saved_archives(body, saved.pieces, str(path)).items():
         if cluster in archives:
             sys.stderr.write(f"{path}: {summary(cluster, archive)}\n")
     for cluster in unknown:
@@ -147,7 +147,7 @@ def held(file: Path | None, state_dir: Path | None) -> "dict[str, Archive]":
         saved = state.snapshot("engine")
     if saved is None:
         raise StoreError(f"{path}: serve has saved nothing yet; let it run, or give --baseline FILE")
-    return saved_archives(saved.body, str(path))
+    return saved_archives(saved.body, saved.pieces, str(path))
 
 
 @contextmanager

@@ -106,7 +106,7 @@ def teach_state(said: "Verdict", folder: Path) -> "tuple[str, list[Lesson]]":
 
     with stopped_state(folder) as (state, saved):
         try:
-            body, lessons = with_verdict(saved.body, said, str(folder))
+            body, lessons = with_verdict(saved.body, saved.pieces, said, str(folder))
         except InputError as error:
             raise InputError(f"{folder}: {error}; give the --state-dir of the serve that saw it") from error
         if any(lesson.behaviours for lesson in lessons):

@@ -15,7 +15,7 @@ from kubewake.engine.cluster import ClusterFold
 from kubewake.engine.findings import FindingBook, later
 from kubewake.engine.notices import failure_notice, notices_of
 from kubewake.engine.order import LATENESS_SECONDS, Order
-from kubewake.engine.saved import SNAPSHOT_VERSION, Saved, decode_saved
+from kubewake.engine.saved import SNAPSHOT_VERSION, Saved, Savings, decode_saved
 from kubewake.finding import (
     SEVERITIES,
     Finding,
@@ -250,14 +250,23 @@ class Fold:
         """Every rule and detector that can report, by id."""
         return self._infos
 
-    def snapshot(self) -> bytes:
+    def save_anew(self) -> Savings:
+        """All state as it is saved time and again: what waits is stored once, in pieces."""
+        unsaved = self._order.unsaved()
+        return Savings(self.snapshot(in_pieces=True), unsaved, [*self._order.pieces, *unsaved])
+
+    def note_saved(self, savings: Savings) -> None:
+        """These are stored now, and nothing was absorbed since."""
+        self._order.note_saved(savings.pieces)
+
+    def snapshot(self, *, in_pieces: bool = False) -> bytes:
         """All state, to go on from after a restart: of every cluster, also where all that came of it still waits."""
         for name in self._input.clusters:
             self._cluster(name)
         return msgspec.msgpack.encode(
             Saved(
                 version=SNAPSHOT_VERSION,
-                order=self._order.snapshot(),
+                order=self._order.snapshot(in_pieces=in_pieces),
                 findings=self._book.snapshot(),
                 clusters={name: cluster.snapshot() for name, cluster in sorted(self._clusters.items())},
                 input=self.input(),
@@ -265,10 +274,10 @@ class Fold:
             ),
         )
 
-    def restore(self, data: bytes) -> None:
-        """Go on from a snapshot; raises StoreError where it cannot be read."""
+    def restore(self, data: bytes, pieces: Mapping[str, bytes] | None = None) -> None:
+        """Go on from a snapshot with its pieces; raises StoreError where they cannot be read."""
         saved = decode_saved(data)
-        self._order.restore(saved.order)
+        self._order.restore(saved.order, pieces)
         self._book.restore(saved.findings)
         self._clusters = {}
         for name, parts in saved.clusters.items():

@@ -12,9 +12,9 @@ from kubewake.errors import InputError
 from kubewake.rules.ruleset import RuleSet
 
 
-def saved_archives(data: bytes, place: str) -> dict[str, Archive]:
-    """What is usual, by cluster, in a snapshot of a `Fold` that is from a place; raises StoreError."""
-    return _seen_by_all(data, place).archives()
+def saved_archives(data: bytes, pieces: Mapping[str, bytes], place: str) -> dict[str, Archive]:
+    """What is usual, by cluster, in a snapshot of a `Fold` with its pieces that is from a place; raises StoreError."""
+    return _seen_by_all(data, pieces, place).archives()
 
 
 def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
@@ -27,15 +27,15 @@ def with_archives(data: bytes, archives: Mapping[str, Archive]) -> bytes:
     return msgspec.msgpack.encode(saved)
 
 
-def with_verdict(data: bytes, verdict: Verdict, place: str) -> tuple[bytes, list[Lesson]]:
-    """A snapshot of a `Fold`, from a place, after a verdict, and what that did.
+def with_verdict(data: bytes, pieces: Mapping[str, bytes], verdict: Verdict, place: str) -> tuple[bytes, list[Lesson]]:
+    """A snapshot of a `Fold`, from a place, after a verdict, and what that did. Its pieces stay as they are.
 
     What the verdict speaks of may still wait to be put in order: it is remembered until that is learnt. Raises StoreError
     where the snapshot cannot be read, InputError where it knows nothing of the verdict's cluster.
     """
     saved = decode_saved(data, place)
     parts = saved.clusters.get(verdict.cluster, {})
-    whole = _seen_by_all(data, place).baseline(verdict.cluster)
+    whole = _seen_by_all(data, pieces, place).baseline(verdict.cluster)
     if BASELINE not in parts or whole is None:
         raise InputError(unknown_cluster(verdict.cluster, saved.clusters))
     baseline = Baseline()
@@ -51,12 +51,12 @@ def unknown_cluster(cluster: str, known: Mapping[str, object]) -> str:
     return f"nothing is known of cluster {cluster or '(no name)'}; known are: {names}"
 
 
-def _seen_by_all(data: bytes, place: str) -> Fold:
+def _seen_by_all(data: bytes, pieces: Mapping[str, bytes], place: str) -> Fold:
     """A fold that goes on from a snapshot and has learnt from all that waits in it. Its rules are none."""
     for name, parts in decode_saved(data, place).clusters.items():
         if BASELINE in parts:
             unpack(parts[BASELINE], f"{place}: saved baseline of cluster '{name}'")
     fold = Fold(RuleSet(()), ())
-    fold.restore(data)
+    fold.restore(data, pieces)
     fold.advance(flush=True)
     return fold

@@ -7,7 +7,7 @@ begins anew from there with what waits, now in order; what it told in between an
 final state is the same as that of `scan`.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 
 from msgspec import Struct
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from kubewake.detectors.failure import Failure, Failures, together
 from kubewake.engine.fold import Fold
+from kubewake.engine.saved import Savings
 from kubewake.finding import Finding, Incident, InputSummary, Notice
 from kubewake.observation import Observation
 from kubewake.rules.model import RuleInfo
@@ -136,9 +137,17 @@ class LiveFold:
         """All state, to go on from after a restart: that of the settled fold, with what waits in it."""
         return self._settled.snapshot()
 
-    def restore(self, data: bytes) -> None:
-        """Go on from a snapshot; raises StoreError where it cannot be read."""
-        self._settled.restore(data)
+    def save_anew(self) -> Savings:
+        """The same as it is saved time and again: what waits is stored once, in pieces."""
+        return self._settled.save_anew()
+
+    def note_saved(self, savings: Savings) -> None:
+        """These are stored now, and nothing was absorbed since."""
+        self._settled.note_saved(savings)
+
+    def restore(self, data: bytes, pieces: Mapping[str, bytes] | None = None) -> None:
+        """Go on from a snapshot with its pieces; raises StoreError where they cannot be read."""
+        self._settled.restore(data, pieces)
         self._begin_anew([], ended=False)
         self.is_settled = False
 

@@ -6,7 +6,7 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 
 from array import array
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 
 import msgspec
@@ -46,11 +46,14 @@ class OrderCounts(Struct):
 class _Span:
     """The stubs of one span of event time. Ordinary ones of one behaviour are one, whatever batches they came in."""
 
-    __slots__ = ("ordinary", "single")
+    __slots__ = ("ordinary", "pieces", "saved", "single")
 
     def __init__(self) -> None:
         self.single: list[Stub] = []
         self.ordinary: dict[tuple[str, int], Stub] = {}
+        self.pieces: list[str] = []
+        """Names of the pieces that hold the first `saved` single stubs, which change no more."""
+        self.saved = 0
 
     def add(self, stub: Stub) -> None:
         if not stub.behaviour:
@@ -154,8 +157,31 @@ class Order:
         """Stubs that wait for the watermark."""
         return sum(map(len, self._spans.values())) + len(self._received)
 
-    def snapshot(self) -> bytes:
-        """What is needed to go on: recent keys, started requests, counts. Stubs still waiting are included."""
+    def unsaved(self) -> dict[str, bytes]:
+        """Single stubs that no piece holds yet, as pieces by name."""
+        return {
+            f"{name}/{span.saved}": msgspec.msgpack.encode(span.single[span.saved :])
+            for name, span in self._spans.items()
+            if len(span.single) > span.saved
+        }
+
+    def note_saved(self, pieces: Iterable[str]) -> None:
+        """These of `unsaved` are stored, and nothing was put in since."""
+        for name in pieces:
+            span = self._spans[name.partition("/")[0]]
+            span.pieces.append(name)
+            span.saved = len(span.single)
+
+    @property
+    def pieces(self) -> list[str]:
+        """Names of the stored pieces that still wait."""
+        return [name for span in self._spans.values() for name in span.pieces]
+
+    def snapshot(self, *, in_pieces: bool = False) -> bytes:
+        """What is needed to go on: recent keys, started requests, counts, and stubs still waiting.
+
+        With `in_pieces` without the single ones, which pieces hold.
+        """
         return msgspec.msgpack.encode(
             _Saved(
                 committed=self._committed,
@@ -163,19 +189,34 @@ class Order:
                 generations=[array("Q", sorted(generation)).tobytes() for generation in self._generations],
                 generation_ends=self._generation_ends,
                 started=sorted(self._started.items()),
-                waiting=[*self._received.values(), *(stub for span in self._spans.values() for stub in span)],
+                waiting=[
+                    *self._received.values(),
+                    *(
+                        stub
+                        for span in self._spans.values()
+                        for stub in (span.ordinary.values() if in_pieces else span)
+                    ),
+                ],
                 counts=self.counts,
             ),
         )
 
-    def restore(self, data: bytes) -> None:
-        """Go on from a snapshot."""
+    def restore(self, data: bytes, pieces: Mapping[str, bytes] | None = None) -> None:
+        """Go on from a snapshot, and the pieces that belong to it."""
         saved = decode_state(data, _Saved, "saved order of events")
+        waiting = {
+            name: decode_state(piece, list[Stub], "saved waiting events") for name, piece in (pieces or {}).items()
+        }
         self._committed, self._latest = saved.committed, saved.latest
         self._generation_ends = saved.generation_ends
         self._generations = deque(set(array("Q", keys)) for keys in saved.generations)
         self._started = dict(saved.started)
         self._spans, self._received = {}, {}
+        for name in sorted(waiting, key=lambda name: int(name.partition("/")[2])):
+            span = self._spans.setdefault(name.partition("/")[0], _Span())
+            span.single += waiting[name]
+            span.saved = len(span.single)
+            span.pieces.append(name)
         for stub in saved.waiting:
             if stub.key & 3 == _RECEIVED:
                 self._received[stub.key >> 2] = stub

@@ -20,6 +20,14 @@ class Saved(Struct):
     fleet: bytes
 
 
+class Savings(Struct, frozen=True):
+    """What is to be stored: a snapshot, the pieces of it that were not stored before, by name, and the names of all."""
+
+    body: bytes
+    pieces: dict[str, bytes]
+    held: list[str]
+
+
 def decode_saved(data: bytes, place: str = "") -> Saved:
     """A snapshot again; raises StoreError, which names the place that it is from, where it cannot be read."""
     return decode_state(data, Saved, f"{place}: saved engine state".lstrip(": "), version=SNAPSHOT_VERSION)

@@ -148,18 +148,20 @@ class Judge:
         begun = time.perf_counter()
         self._fold.forget_closed()
         sequence = self.progress.sequence
-        self._state.save(_SNAPSHOT, self._snapshot(), {_CURSOR: b"%d" % sequence}, self._clock())
+        savings = self._fold.save_anew()
+        self._tell_failures()
+        cursors = {_CURSOR: b"%d" % sequence}
+        self._state.save(_SNAPSHOT, savings.body, cursors, self._clock(), pieces=savings.pieces, held=savings.held)
+        self._fold.note_saved(savings)
         self._spool.release(sequence)
         self._covered = sequence
         self._saved_at = self._clock()
         self._metrics.snapshot_seconds.observe(time.perf_counter() - begun)
 
-    def _snapshot(self) -> bytes:
-        """The state of the fold; parts of it that cannot be saved are told."""
-        snapshot = self._fold.snapshot()
+    def _tell_failures(self) -> None:
+        """Have parts told that could not be saved."""
         self._count_failures()
         self._pending.update((notice.id, notice) for notice in self._fold.failure_notices())
-        return snapshot
 
     def _engine(self) -> tuple[Reader, LiveFold]:
         rules, context = self._knowledge.load()
@@ -182,7 +184,7 @@ class Judge:
             self._log.warning("the spool was replaced since the state was saved; all of it is judged")
             self.progress.sequence = 0
         try:
-            self._fold.restore(saved.body)
+            self._fold.restore(saved.body, saved.pieces)
             self._fold.expect(self._ledger.told_from(self._fold.settled_from))
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
             self._reader, self._fold = self._engine()
@@ -409,7 +411,9 @@ class Judge:
         self._reload.clear()
         try:
             reader, fold = self._engine()
-            fold.succeed(self._fold, self._snapshot())
+            snapshot = self._fold.snapshot()
+            self._tell_failures()
+            fold.succeed(self._fold, snapshot)
         except KubewakeError as error:
             self._log.error("the rules were not taken, the old ones stay", error=str(error))
             return

@@ -37,6 +37,9 @@ _MIGRATIONS = (
     ) STRICT;
     CREATE INDEX outbox_by_sink ON outbox (sink, sequence);
     """,
+    """
+    CREATE TABLE pieces (snapshot TEXT NOT NULL, name TEXT NOT NULL, body BLOB NOT NULL, PRIMARY KEY (snapshot, name)) STRICT;
+    """,
 )
 
 
@@ -65,10 +68,11 @@ class Message(Struct, frozen=True):
 
 
 class Snapshot(Struct, frozen=True):
-    """The engine's state and the cursor of each source that it covers."""
+    """The engine's state, the cursor of each source that it covers, and the pieces that were stored apart, by name."""
 
     body: bytes
     cursors: dict[str, bytes]
+    pieces: dict[str, bytes] = {}
 
 
 class State:
@@ -84,11 +88,29 @@ class State:
             self._connection.close()
             raise StoreError(f"{path}: the database is damaged ({verdict}); move the file aside to start anew")
 
-    def save(self, name: str, body: bytes, cursors: Mapping[str, bytes], now: float) -> None:
-        """Replace the snapshot `name` and the cursors that it covers, together or not at all."""
-        packed = zstandard.ZstdCompressor(level=1).compress(body)
+    def save(
+        self,
+        name: str,
+        body: bytes,
+        cursors: Mapping[str, bytes],
+        now: float,
+        *,
+        pieces: Mapping[str, bytes] | None = None,
+        held: Iterable[str] | None = None,
+    ) -> None:
+        """Replace the snapshot `name` and the cursors that it covers, and add pieces to it, together or not at all.
+
+        Of its pieces only those with `held` names stay; all of them without.
+        """
+        packed = _packed(body)
+        added = [(name, piece, _packed(data)) for piece, data in (pieces or {}).items()]
         with self._lock, translated(self._path), transaction(self._connection) as connection:
             connection.execute("INSERT OR REPLACE INTO snapshots VALUES (?, ?, ?)", (name, packed, now))
+            connection.executemany("INSERT OR REPLACE INTO pieces VALUES (?, ?, ?)", added)
+            if held is not None:
+                known = {row[0] for row in connection.execute("SELECT name FROM pieces WHERE snapshot = ?", (name,))}
+                gone = [(name, piece) for piece in known.difference(held)]
+                connection.executemany("DELETE FROM pieces WHERE snapshot = ? AND name = ?", gone)
             connection.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", cursors.items())
 
     def snapshot(self, name: str) -> Snapshot | None:
@@ -98,13 +120,14 @@ class State:
             if row is None:
                 return None
             cursors = dict(self._connection.execute("SELECT source, value FROM cursors"))
+            pieces = dict(self._connection.execute("SELECT name, body FROM pieces WHERE snapshot = ?", (name,)))
         try:
-            body = zstandard.ZstdDecompressor().decompressobj().decompress(row[0])
+            whole = _unpacked(row[0])
+            return Snapshot(whole, cursors, {piece: _unpacked(data) for piece, data in pieces.items()})
         except zstandard.ZstdError as error:
             raise StoreError(
                 f"{self._path}: the snapshot is damaged ({error}); move the file aside to start anew"
             ) from error
-        return Snapshot(body, cursors)
 
     def cursors(self) -> dict[str, bytes]:
         """Every cursor, by source."""
@@ -217,3 +240,11 @@ class State:
                 raise StoreError(f"{self._path}: could not be closed cleanly ({error})") from error
             finally:
                 self._connection.close()
+
+
+def _packed(data: bytes) -> bytes:
+    return zstandard.ZstdCompressor(level=1).compress(data)
+
+
+def _unpacked(data: bytes) -> bytes:
+    return zstandard.ZstdDecompressor().decompressobj().decompress(data)

@@ -170,3 +170,23 @@ def test_does_not_let_more_wait_than_it_may(monkeypatch):
     assert order.is_ready
     assert [1, 2, 3] == [item.key >> 2 for item in order.take()]
     assert order.counts.hurried == 3
+
+
+def test_what_waits_is_saved_once_in_pieces():
+    order = Order(30)
+    order.put(observation(stub(1, second(1)), stub(2, second(2), behaviour=7)))
+    first = order.unsaved()
+    order.note_saved(first)
+    order.put(observation(stub(3, second(3)), stub(4, second(4), behaviour=7), stub(5, second(700))))
+    later = order.unsaved()
+    order.note_saved(later)
+    assert [1, 2] == [len(first), len(later)]
+    assert not order.unsaved()
+
+    restored = Order(30)
+    restored.restore(order.snapshot(in_pieces=True), {**later, **first})
+
+    assert sorted(order.pieces) == sorted(restored.pieces)
+    assert not restored.unsaved()
+    assert [(1, 1), (2, 2), (3, 1)] == [(item.key >> 2, item.count) for item in restored.take()]
+    assert [name for name in later if name.startswith(second(700)[:15])] == restored.pieces

@@ -26,6 +26,22 @@ def test_snapshot_and_cursors_return_together(tmp_path):
     state.close()
 
 
+def test_pieces_are_stored_once_and_stay_while_they_are_held(state):
+    state.save("engine", b"one", {}, 1.0, pieces={"a": b"1", "b": b"2"}, held=["a", "b"])
+    state.save("engine", b"two", {}, 2.0, pieces={"c": b"3"}, held=["b", "c"])
+    assert state.snapshot("engine").pieces == {"b": b"2", "c": b"3"}
+    state.save("engine", b"three", {}, 3.0)
+    assert state.snapshot("engine").pieces == {"b": b"2", "c": b"3"}
+
+
+def test_what_was_told_from_a_time_on(state):
+    early, late = (Item(f"f-{day}", "finding", "low", f"2026-01-0{day}", b"{}") for day in (1, 3))
+    state.record([early, late], [])
+    assert [item.id for item in state.items_from("2026-01-02")] == ["f-3"]
+    state.record([], [], gone=["f-3"])
+    assert state.items_from("") == [early]
+
+
 def test_items_are_upserted_by_id(state):
     state.record([Item("f-1", "finding", "low", "2026-01-01", b"a")], [])
     state.record([Item("f-1", "finding", "high", "2026-01-02", b"b")], [])
