@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+from datetime import datetime
 from pathlib import Path
 
 import msgspec
@@ -94,11 +96,12 @@ def live_lines(parts: list[list[bytes]], *, restart: bool = False) -> dict:
     for number, part in enumerate(parts):
         fold.absorb(reader.read(head_batches(b"\n".join(part) + b"\n", file="audit.log")))
         take(fold.advance())
-        if restart and number % 10 == 0:
+        if restart and number % 10 == 0 and not fold.is_between:
             saved = fold.snapshot()
             fold = LiveFold(lambda: Fold(rules))
             fold.restore(saved)
             fold.expect(item for item in told.values() if item.last_time >= fold.settled_from)
+    assert fold.settled_from  # ten minutes of event time have ended on the way
     take(fold.settle())
     incidents = [item for item in told.values() if isinstance(item, Incident) and "Part of incident" not in item.title]
     incident_of = {finding: incident.id for incident in incidents for finding in incident.findings}
@@ -150,11 +153,27 @@ def test_disorder_and_repeats_within_the_watermark_change_nothing(events):
     assert text(without_places(fold_lines([events]))) == text(without_places(fold_lines(parts)))
 
 
+def moved(events: list[bytes], middle: str) -> list[bytes]:
+    """The events with later times, so that a minute that ends a span of ten is in their middle."""
+    stamp = re.compile(rb'("(?:requestReceivedTimestamp|stageTimestamp)":")([^"]+)"')
+    half = datetime.fromisoformat(msgspec.json.decode(events[len(events) // 2])["stageTimestamp"])
+    shift = datetime.fromisoformat(middle) - half
+
+    def move(match: re.Match[bytes]) -> bytes:
+        moment = datetime.fromisoformat(match[2].decode()) + shift
+        return match[1] + moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ").encode() + b'"'
+
+    return [stamp.sub(move, event) for event in events]
+
+
 @pytest.mark.parametrize("is_disordered", [False, True])
 @pytest.mark.parametrize("restart", [False, True])
-def test_watched_live_it_comes_to_the_same(events, expected, is_disordered, restart):
+def test_watched_live_it_comes_to_the_same(events, is_disordered, restart):
     rng = random.Random(11)
-    arrived = disorder(events, rng) if is_disordered else events
+    arrived = moved(events, "2026-11-23T09:20:10Z")
+    expected = fold_lines([arrived])
+    if is_disordered:
+        arrived = disorder(arrived, rng)
     parts, rest = [], arrived
     while rest:
         size = rng.randint(1, 400)

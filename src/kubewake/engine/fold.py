@@ -4,6 +4,7 @@ A deterministic function of the stubs in event-time order: no clock, no input or
 holds what is learnt there; `Fold` puts the stream in order and keeps the findings.
 """
 
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import msgspec
@@ -26,7 +27,7 @@ from kubewake.finding import (
     Summary,
     count_severities,
 )
-from kubewake.observation import Observation
+from kubewake.observation import Observation, Stub
 from kubewake.rbac import RbacState
 from kubewake.rules.model import RuleInfo
 from kubewake.rules.ruleset import RuleSet
@@ -69,6 +70,7 @@ class Fold:
         self._files: dict[str, None] = {}
         self._failures: Failures = {}
         self._told_failures: set[tuple[str, str]] = set()
+        self._due: deque[Stub] = deque()
         self._passed = ""
         """The latest time of what was passed on."""
 
@@ -100,12 +102,28 @@ class Fold:
 
     def advance(self, *, flush: bool = False, at_once: bool = False) -> list[Finding | Incident | Notice]:
         """Pass on what is in order; returns new and grown findings, incidents and notices."""
-        for stub in self._order.take(flush=flush, at_once=at_once):
+        self._due.extend(self._order.take(flush=flush, at_once=at_once))
+        self._pass_on(len(self._due))
+        return self.changed()
+
+    def step(self, most: int) -> bool:
+        """Pass on so many stubs of what is in order; False when there are no more, and it is time for `changed`."""
+        if not self._due:
+            self._due.extend(self._order.take())
+        self._pass_on(most)
+        return bool(self._due)
+
+    def _pass_on(self, most: int) -> None:
+        for _ in range(min(most, len(self._due))):
+            stub = self._due.popleft()
             self._passed = max(self._passed, stub.time)
             try:
                 self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
             except Exception as error:  # noqa: BLE001  # outside all parts; the stubs behind it must not be lost with it
                 note(self._failures, "fold", error, stub)
+
+    def changed(self) -> list[Finding | Incident | Notice]:
+        """Findings and incidents that are new or have grown since the last call, and new notices."""
         incidents = [incident for cluster in self._clusters.values() for incident in cluster.stories.changed()]
         for incident in incidents:
             self._book.link(incident)
@@ -114,8 +132,13 @@ class Fold:
 
     @property
     def is_ready(self) -> bool:
-        """Whether `advance` can pass on something in order."""
-        return self._order.is_ready
+        """Whether something in order can be passed on."""
+        return bool(self._due) or self._order.is_ready
+
+    @property
+    def is_between(self) -> bool:
+        """Whether a `step` was not the last: there is no snapshot of a fold in such a state."""
+        return bool(self._due)
 
     @property
     def settled_from(self) -> str:
@@ -261,6 +284,7 @@ class Fold:
 
     def snapshot(self, *, in_pieces: bool = False) -> bytes:
         """All state, to go on from after a restart: of every cluster, also where all that came of it still waits."""
+        assert not self._due
         for name in self._input.clusters:
             self._cluster(name)
         return msgspec.msgpack.encode(

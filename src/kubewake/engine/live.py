@@ -2,9 +2,9 @@
 
 An attack must be told of while it runs, when events from before may still be on their way. So there are two folds.
 `_settled` sees everything in order, as `scan` does, up to ten minutes and the lateness later. `_ahead` goes on from it,
-and takes each event as it comes: what it finds is provisional. Whenever the settled fold has moved on, the fold ahead
-begins anew from there with what waits, now in order; what it told in between and no longer finds is withdrawn. So the
-final state is the same as that of `scan`.
+and takes each event as it comes: what it finds is provisional. Whenever the settled fold has moved on by ten minutes, which
+it does in many small steps, the fold ahead begins anew from there with what waits, now in order; what it told in between
+and no longer finds is withdrawn. So the final state is the same as that of `scan`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +19,9 @@ from kubewake.engine.saved import Savings
 from kubewake.finding import Finding, Incident, InputSummary, Notice
 from kubewake.observation import Observation
 from kubewake.rules.model import RuleInfo
+
+STUBS_A_STEP = 100
+"""What the settled fold goes through at least with each batch, besides twice what the batch brings."""
 
 
 class News(Struct):
@@ -41,51 +44,66 @@ class LiveFold:
         """What folds ahead failed on that are no more."""
         self._again: dict[tuple[str, str], int] = {}
         """How often the present one failed on the same events again."""
+        self._step = STUBS_A_STEP
         self.is_settled = True
         """Whether everything so far was judged in order, except for what may still come late."""
 
     def absorb(self, observation: Observation) -> None:
         """Take in what `read` made of one batch."""
+        self._step = STUBS_A_STEP + 2 * len(observation.stubs)
         self._settled.absorb(replace(observation, stubs=[copy(stub) for stub in observation.stubs]))
         self._ahead.absorb(observation)
 
     def advance(self) -> News:
-        """Judge what was absorbed."""
+        """Judge what was absorbed, and some of what is in order by now."""
         self.is_settled = False
-        if self._settled.is_ready:
-            return self._begin_anew(self._settled.advance(), ended=False)
         news = News(list(self._ahead.advance(at_once=True)))
         self._remember(news.changed)
+        if self._settled.is_ready and not self._settled.step(self._step):
+            anew = self._begin_anew(ended=False)
+            return News([*news.changed, *anew.changed], anew.withdrawn)
         return news
 
     def settle(self) -> News:
         """Judge in order what waits, as if nothing earlier could come any more."""
-        news = self._begin_anew([], ended=True)
+        while self._settled.is_ready:
+            self._settled.step(self._step)
+        news = self._begin_anew(ended=True)
         self.is_settled = True
         return news
 
-    def _begin_anew(self, settled: list[Finding | Incident | Notice], *, ended: bool) -> News:
-        """Let the fold ahead go on from the settled one, which found or changed these."""
+    @property
+    def is_between(self) -> bool:
+        """Whether the settled fold is on its way through ten minutes: its state cannot be saved."""
+        return self._settled.is_between
+
+    def _begin_anew(self, *, ended: bool) -> News:
+        """Let the fold ahead go on from the settled one; what turns out otherwise than it was told is news."""
+        changed: dict[str, Finding | Incident | Notice] = {item.id: item for item in self._settled.changed()}
         final = self._settled.closed()
-        before, self._ahead = self._ahead, self._make()
+        self._failures = self._failed(self._ahead)
+        self._ahead = self._make()  # and forget the one before: there is no room for three
         self._ahead.restore(self._settled.snapshot())
         waiting = self._ahead.advance(flush=ended, at_once=not ended)
-        self._failures = self._failed(before)
         self._again = {key: failure.count for key, failure in _by_kind(self._ahead).items() if key in self._failures}
-        closed = self._ahead.closed()
-        changed = {item.id: item for item in [*settled, *final, *waiting]}
-        found: list[Finding | Incident] = [*final, *closed, *self._ahead.findings(), *self._ahead.incidents()]
+        found: list[Finding | Incident] = [
+            *final,
+            *self._ahead.closed(),
+            *self._ahead.findings(),
+            *self._ahead.incidents(),
+        ]
         standing = {item.id: item for item in found}
+        changed.update((item.id, item) for item in (*final, *waiting))
+        told, self._provisional = self._provisional, {}
         merged = self._ahead.merged()
         withdrawn = []
-        for id_, item in self._provisional.items():
+        for id_, item in told.items():
             if id_ in standing:
                 changed.setdefault(id_, standing[id_])
             elif id_ not in changed and not (id_ in merged and isinstance(item, Incident) and item.state == "closed"):
                 withdrawn.append(item)
-        self._provisional = {}
         self._remember(waiting)
-        return News(list(changed.values()), withdrawn)
+        return News([item for id_, item in changed.items() if told.get(id_) != item], withdrawn)
 
     def _remember(self, told: Iterable[Finding | Incident | Notice]) -> None:
         self._provisional.update((item.id, item) for item in told if not isinstance(item, Notice))
@@ -148,7 +166,8 @@ class LiveFold:
     def restore(self, data: bytes, pieces: Mapping[str, bytes] | None = None) -> None:
         """Go on from a snapshot with its pieces; raises StoreError where they cannot be read."""
         self._settled.restore(data, pieces)
-        self._begin_anew([], ended=False)
+        self._begin_anew(ended=False)
+        self._provisional = {}
         self.is_settled = False
 
     def expect(self, told: Iterable[Finding | Incident]) -> None:

@@ -189,13 +189,14 @@ class Judge:
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
             self._reader, self._fold = self._engine()
             self._log.warning("the saved engine state does not fit this kubewake; windows start anew", error=str(error))
-            self._pending["restore"] = Notice(
+            notice = Notice(
                 stable_id("n", "engine-state", self.progress.sequence),
                 time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(self._clock())),
                 "Detection windows started anew",
                 f"The saved engine state could not be used ({error}). Events are not lost; repeats and sequences that "
                 "began before the restart are counted from now on.",
             )
+            self._pending[notice.id] = notice
         self._log.info("goes on where it stopped", sequence=self.progress.sequence)
 
     def _run(self) -> None:
@@ -204,8 +205,7 @@ class Judge:
             while self._step():
                 pass
             self._take_notice()
-            if self.progress.sequence >= self._told_until:
-                self._settle()
+            self._settle()
             self._tell()
             self._until_stored(self.save, once=True)
             self._tell()
@@ -231,9 +231,9 @@ class Judge:
             self._judge(stored)
             self.progress.sequence = stored.sequence
             if time.monotonic() - told_at > _TELL_SECONDS:
-                self._tell()
+                self._tell(everything=False)
                 told_at = time.monotonic()
-        self._tell()
+        self._tell(everything=not bodies)
         now = self._clock()
         for stored in bodies:
             self._metrics.judge_seconds.observe(max(0.0, now - stored.received))
@@ -245,6 +245,9 @@ class Judge:
         self._metrics.ingest_lag.set(0.0)
         if self._stopping.is_set():
             return False
+        if self._fold.is_between:
+            self._take(self._fold.advance())
+            return True
         if self._settle_asked.is_set() or now - self._judged_at > self._lateness_seconds:
             self._settle()
             self._tell()
@@ -361,29 +364,31 @@ class Judge:
                 self._noticed.add(notice.id)
                 self._pending[notice.id] = msgspec.structs.replace(notice, time=notice.time or now)
 
-    def _tell(self) -> None:
+    def _tell(self, *, everything: bool = True) -> None:
+        """Have told what waits to be told; without `everything`, what only grows may wait a little longer."""
         sequence = self.progress.sequence
         if sequence < self._told_until:
             return
         if self._is_catching_up:
             self._is_catching_up = False
             self._settle()
-        if self._pending or self._withdrawn:
+        items = [item for item in self._pending.values() if everything or self._ledger.is_pressing(item)]
+        if items or self._withdrawn:
             cursors = {_TOLD: b"%d" % sequence}
-            self._until_stored(
-                lambda: self._ledger.record(self._pending.values(), cursors, withdrawn=self._withdrawn.values())
-            )
-            self._pending.clear()
+            self._until_stored(lambda: self._ledger.record(items, cursors, withdrawn=self._withdrawn.values()))
+            for item in items:
+                del self._pending[item.id]
             self._withdrawn.clear()
 
     def _maybe_save(self) -> None:
-        if self.progress.sequence == self._covered:
+        if self.progress.sequence == self._covered or self._fold.is_between:
             return
         due = self._clock() - self._saved_at >= self._snapshot_seconds
         if due:
             self._take_notice()
         if due or (self._spool.bytes > self._spool_high_bytes and self._clock() - self._saved_at > _RETRY_SECONDS):
             self._saved_at = self._clock()
+            self._tell()
             try:
                 self.save()
                 self.progress.failure = ""
@@ -411,6 +416,8 @@ class Judge:
         self._reload.clear()
         try:
             reader, fold = self._engine()
+            while self._fold.is_between:
+                self._take(self._fold.advance())
             snapshot = self._fold.snapshot()
             self._tell_failures()
             fold.succeed(self._fold, snapshot)

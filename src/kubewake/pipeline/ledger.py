@@ -15,6 +15,8 @@ from kubewake.sinks import Change, Sink
 from kubewake.sinks.change import Tellable, Told, change, kind_of, successor, told
 from kubewake.store.state import Item, Message, State
 
+_GROWTH_SECONDS = 1.0
+"""What only grows is told so often: an incident of a thousand events is a page to write each time."""
 _REMEMBERED = 20_000
 """Items whose last telling is kept in memory; older ones are looked up in the state."""
 
@@ -39,6 +41,18 @@ class Ledger:
         self._metrics = metrics
         self._on_told = on_told
         self._told: OrderedDict[str, Told] = OrderedDict()
+        self._told_at: dict[str, float] = {}
+
+    def is_pressing(self, item: Tellable) -> bool:
+        """Whether to tell of an item now: it is new, more severe or in another state, or was not told of for a second."""
+        before = self._told.get(item.id)
+        if before is None or isinstance(item, Notice):
+            return True
+        if SEVERITY_RANK[item.severity] > SEVERITY_RANK[before.severity]:
+            return True
+        if isinstance(item, Incident) and item.state != before.state:
+            return True
+        return self._clock() - self._told_at.get(item.id, 0.0) >= _GROWTH_SECONDS
 
     def record(
         self,
@@ -86,7 +100,7 @@ class Ledger:
         for found in changes:
             self._note(found)
         while len(self._told) > _REMEMBERED:
-            self._told.popitem(last=False)
+            self._told_at.pop(self._told.popitem(last=False)[0], None)
         if messages:
             self._on_told()
         return len(changes)
@@ -109,9 +123,11 @@ class Ledger:
         """Remember what was told, and count it."""
         if found.kind == "withdrawn":
             self._told.pop(found.item.id, None)
+            self._told_at.pop(found.item.id, None)
             self._metrics.withdrawn.labels(kind_of(found.item)).inc()
             return
         self._told[found.item.id] = told(found.item)
+        self._told_at[found.item.id] = self._clock()
         self._told.move_to_end(found.item.id)
         if found.kind == "new":
             self._count(found.item)

@@ -1,13 +1,11 @@
 """`scan`: files to findings. `read` runs on all cores, one `fold` puts it together; memory does not grow with the log."""
 
-import gc
 import multiprocessing
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
@@ -20,6 +18,7 @@ from kubewake.formats import head_batches
 from kubewake.head import HeadBatch
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
+from kubewake.pipeline.garbage import look_rarely, rare_collections
 from kubewake.pipeline.skipping import Skipping
 from kubewake.pipeline.spill import FindingSpill
 from kubewake.rbac import RbacState
@@ -36,28 +35,12 @@ GROUPS_PER_WORKER = 2
 PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 """Smaller inputs are done before a second process has started."""
 
-COLLECT_EVERY = 100_000
-"""Objects made until garbage is looked for: what a scan makes has next to no cycles, and looking walks all its state."""
-
 Told = TypeVar("Told", bound=Finding | Incident | Notice)
 
 _reader: Reader | None = None
 
 
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Look for garbage a hundred times less often, and never among what was there before."""
-    before = gc.get_threshold()
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY, *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
-        gc.unfreeze()
-
-
-@_rare_collections()
+@rare_collections()
 def scan(
     chunks: Iterable[Chunk],
     knowledge: Knowledge,
@@ -190,8 +173,7 @@ def _start_worker(knowledge: Knowledge, since: str, until: str) -> None:
     global _reader  # noqa: PLW0603  # one reader a process is what its caches are for
     rules, context = knowledge.load()
     _reader = Reader(rules, context, since=since, until=until)
-    gc.freeze()
-    gc.set_threshold(COLLECT_EVERY)
+    look_rarely()
 
 
 def _read_in_worker(chunks: list[Chunk]) -> bytes:

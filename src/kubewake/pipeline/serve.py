@@ -16,6 +16,7 @@ from kubewake.metrics import Metrics
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.following import SOURCE as FOLLOW
 from kubewake.pipeline.following import Following
+from kubewake.pipeline.garbage import rare_collections
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
 from kubewake.pipeline.reception import SOURCE as WEBHOOK
@@ -272,6 +273,7 @@ def open_sinks(settings: Settings) -> Iterator[Sink]:
         )
 
 
+@rare_collections()
 def serve(settings: Settings, signals: Signals, *, started: Callable[[Service], None] = lambda _service: None) -> int:
     """Serve until the signals say to stop, which they may while it still starts."""
     log = logger("serve")

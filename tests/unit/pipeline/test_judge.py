@@ -96,7 +96,8 @@ class Room:
 
 
 @pytest.fixture
-def enter(tmp_path):
+def enter(tmp_path, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.ledger._GROWTH_SECONDS", 0.0)
     rooms = []
 
     def make(**options):
@@ -353,6 +354,25 @@ def test_what_does_not_hold_is_taken_back_and_its_heir_is_no_news(enter):
     assert [item.id for item in room.state.all_items("incident")] == ["i-2"]
     assert room.value("kubewake_withdrawn_total", kind="incident") == 2
     assert room.value("kubewake_incidents_total", severity="high") == 2
+
+
+def test_what_only_grows_is_told_once_in_a_while(enter, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.ledger._GROWTH_SECONDS", 1000.0)
+    room = enter()
+    monkeypatch.setattr("kubewake.pipeline.ledger._GROWTH_SECONDS", 1000.0)
+    for number, user in enumerate(["alice", "alice", "bob"]):
+        room.add(exec_event(number, user))
+        room.step()
+    assert [message["actor"]["name"] for message in room.messages()] == ["alice", "bob"]
+    assert room.ledger.is_pressing(incident())
+    room.ledger.record([incident()])
+    assert not room.ledger.is_pressing(incident(score=9.0))
+    assert room.ledger.is_pressing(incident(severity="critical"))
+    assert room.ledger.is_pressing(incident(state="closed"))
+
+    room.step()  # nothing more came: all that waits is told
+
+    assert [message.get("count") for message in room.messages()] == [1, 1, 2]
 
 
 def test_a_change_too_small_to_tell_is_kept(enter):
