@@ -71,6 +71,8 @@ class Fold:
         self._failures: Failures = {}
         self._told_failures: set[tuple[str, str]] = set()
         self._due: deque[Stub] = deque()
+        self._final: dict[str, str] = {}
+        """Findings handed over for good that have events since `settled_from`, each with the time of the last."""
         self._passed = ""
         """The latest time of what was passed on."""
 
@@ -180,7 +182,11 @@ class Fold:
 
     def closed(self) -> list[Finding]:
         """Findings that can grow no more, handed over for good: the caller keeps them."""
-        return self._book.close_before(self._passed)
+        closed = self._book.close_before(self._passed)
+        since = self._order.committed
+        self._final = {id_: time for id_, time in self._final.items() if time >= since}
+        self._final.update((finding.id, finding.last_time) for finding in closed if finding.last_time >= since)
+        return closed
 
     def findings(self) -> Iterator[Finding]:
         """Findings that may still grow."""
@@ -190,6 +196,11 @@ class Fold:
         """Every incident so far, oldest first."""
         found = [incident for cluster in self._clusters.values() for incident in cluster.stories.current()]
         return sorted(found, key=lambda incident: (incident.first_time, incident.id))
+
+    @property
+    def final(self) -> Collection[str]:
+        """Ids of findings that were handed over for good, as far back as `settled_from`."""
+        return self._final.keys()
 
     def merged(self) -> set[str]:
         """Ids of incidents that turned out to be part of another."""
@@ -295,6 +306,7 @@ class Fold:
                 clusters={name: cluster.snapshot() for name, cluster in sorted(self._clusters.items())},
                 input=self.input(),
                 fleet=self._fleet.snapshot(),
+                final=self._final,
             ),
         )
 
@@ -307,5 +319,6 @@ class Fold:
         for name, parts in saved.clusters.items():
             self._cluster(name).restore(parts)
         self._fleet.restore(saved.fleet)
+        self._final = saved.final
         self._input = saved.input
         self._files = dict.fromkeys(saved.input.files)

@@ -171,8 +171,8 @@ class LiveFold:
         self.is_settled = False
 
     def expect(self, told: Iterable[Finding | Incident]) -> None:
-        """Take what people know of `settled_from` and later for provisional, as before a restart."""
-        self._remember(told)
+        """Take what people know of `settled_from` and later for provisional, as before a restart, but for what is final."""
+        self._remember(item for item in told if item.id not in self._settled.final)
 
     def succeed(self, other: "LiveFold", snapshot: bytes) -> None:
         """Go on where another is, with other rules; `snapshot` is that one's. Raises StoreError."""

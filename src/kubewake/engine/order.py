@@ -119,7 +119,7 @@ class Order:
         """
         if not (self._latest or flush):
             return []
-        hurry = not (flush or at_once) and self.waiting > MAX_WAITING
+        hurry = not (flush or at_once) and self._is_full
         ready = set(self._spans) if flush or at_once or hurry else set(self._ready())
         watermark = later(self._latest, -self._lateness_seconds)
         for stub in self._unanswered("" if flush else watermark if at_once else watermark[:SPAN_CHARACTERS]):
@@ -133,19 +133,24 @@ class Order:
             taken.extend(stub for stub in stubs if not self._is_completion(stub))
         if hurry:
             self.counts.hurried += len(taken)
-        if ready and not (flush or at_once):
+        elif ready and not (flush or at_once):
             self._committed = max(self._committed, *ready)
         return taken
 
-    def _ready(self) -> Iterator[str]:
-        """Spans that end before the watermark."""
+    def _ready(self) -> list[str]:
+        """Spans that end before the watermark. What came too late for its span goes with the next one."""
         watermark = later(self._latest, -self._lateness_seconds)[:SPAN_CHARACTERS]
-        return (span for span in self._spans if span < watermark)
+        ready = [span for span in self._spans if span < watermark]
+        return ready if any(span > self._committed for span in ready) else []
+
+    @property
+    def _is_full(self) -> bool:
+        return sum(map(len, self._spans.values())) > MAX_WAITING
 
     @property
     def is_ready(self) -> bool:
         """Whether `take` has something in order to give."""
-        return self.waiting > MAX_WAITING or any(True for _ in self._ready())
+        return self._is_full or bool(self._ready())
 
     @property
     def committed(self) -> str:

@@ -18,6 +18,7 @@ class Saved(Struct):
     clusters: dict[str, dict[str, bytes]]
     input: InputSummary
     fleet: bytes
+    final: dict[str, str] = {}
 
 
 class Savings(Struct, frozen=True):

@@ -177,7 +177,8 @@ class Judge:
         self._is_catching_up = self._told_until > 0
         saved = self._state.snapshot(_SNAPSHOT)
         if saved is None:
-            self._fold.expect(self._ledger.told_from(""))
+            if self._told_until:
+                self._fold.expect(self._ledger.told_from(""))
             return
         self.progress.sequence = int(saved.cursors[_CURSOR])
         if self._spool.last_sequence() < self.progress.sequence:
@@ -185,7 +186,6 @@ class Judge:
             self.progress.sequence = 0
         try:
             self._fold.restore(saved.body, saved.pieces)
-            self._fold.expect(self._ledger.told_from(self._fold.settled_from))
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
             self._reader, self._fold = self._engine()
             self._log.warning("the saved engine state does not fit this kubewake; windows start anew", error=str(error))
@@ -197,6 +197,9 @@ class Judge:
                 "began before the restart are counted from now on.",
             )
             self._pending[notice.id] = notice
+        else:
+            if self._told_until:
+                self._fold.expect(self._ledger.told_from(self._fold.settled_from))
         self._log.info("goes on where it stopped", sequence=self.progress.sequence)
 
     def _run(self) -> None:
@@ -205,10 +208,12 @@ class Judge:
             while self._step():
                 pass
             self._take_notice()
-            self._settle()
-            self._tell()
-            self._until_stored(self.save, once=True)
-            self._tell()
+            if self.progress.sequence >= self._told_until:
+                self._settle()
+                self._tell()
+                if not (self._pending or self._withdrawn or self._fold.is_between):
+                    self._until_stored(self.save, once=True)
+                    self._tell()
         except Exception as error:  # noqa: BLE001  # shown by /readyz and the log: a dead thread would be silent
             self.progress.failure = f"the engine stopped: {error!r}"
             self._log.exception("the engine stopped")
@@ -246,7 +251,7 @@ class Judge:
         if self._stopping.is_set():
             return False
         if self._fold.is_between:
-            self._take(self._fold.advance())
+            self._try(self._fold.advance)
             return True
         if self._settle_asked.is_set() or now - self._judged_at > self._lateness_seconds:
             self._settle()
@@ -283,8 +288,15 @@ class Judge:
     def _settle(self) -> None:
         """Judge in order what waits for earlier events; told is what turns out otherwise."""
         if not self._fold.is_settled:
-            self._take(self._fold.settle())
+            self._try(self._fold.settle)
             self._count_failures()
+
+    def _try(self, judge: Callable[[], News]) -> None:
+        """Judge what waits; a failure outside all parts is told in the log, and judging goes on."""
+        try:
+            self._take(judge())
+        except Exception:  # noqa: BLE001  # a dead thread would be worse
+            self._log.exception("what waits could not be judged in order")
 
     def _count_failures(self) -> None:
         for failure in self._fold.failures():
@@ -372,16 +384,18 @@ class Judge:
         if self._is_catching_up:
             self._is_catching_up = False
             self._settle()
+        everything = everything or bool(self._withdrawn)  # what stands for something withdrawn is told with it
         items = [item for item in self._pending.values() if everything or self._ledger.is_pressing(item)]
         if items or self._withdrawn:
             cursors = {_TOLD: b"%d" % sequence}
-            self._until_stored(lambda: self._ledger.record(items, cursors, withdrawn=self._withdrawn.values()))
-            for item in items:
-                del self._pending[item.id]
-            self._withdrawn.clear()
+            if self._until_stored(lambda: self._ledger.record(items, cursors, withdrawn=self._withdrawn.values())):
+                for item in items:
+                    del self._pending[item.id]
+                self._withdrawn.clear()
 
     def _maybe_save(self) -> None:
-        if self.progress.sequence == self._covered or self._fold.is_between:
+        sequence = self.progress.sequence
+        if sequence == self._covered or sequence < self._told_until or self._fold.is_between:
             return
         due = self._clock() - self._saved_at >= self._snapshot_seconds
         if due:
@@ -395,17 +409,20 @@ class Judge:
             except StoreError as error:
                 self._failed(error)
 
-    def _until_stored(self, store: Callable[[], object], *, once: bool = False) -> None:
-        """Findings are not lost to a full disk: judging waits, the spool fills, senders are told to wait."""
+    def _until_stored(self, store: Callable[[], object], *, once: bool = False) -> bool:
+        """Findings are not lost to a full disk: judging waits, the spool fills, senders are told to wait.
+
+        False where it gave up, as it is time to stop.
+        """
         while True:
             try:
                 store()
                 self.progress.failure = ""
-                return
+                return True
             except StoreError as error:
                 self._failed(error)
                 if once or (self._stopping.is_set() and self._clock() > self._deadline):
-                    return
+                    return False
                 time.sleep(_RETRY_SECONDS)
 
     def _failed(self, error: StoreError) -> None:

@@ -69,21 +69,21 @@ class Ledger:
         latest = {item.id: item for item in sorted(items, key=lambda item: not isinstance(item, Incident))}
         gone = {item.id: item for item in withdrawn}
         self._recall([*latest, *gone])
-        instead_of: dict[str, str] = {}
+        instead_of: dict[str, Finding | Incident] = {}
         changes: list[Change] = []
         for wrong in gone.values():
             if wrong.id in self._told:
                 heir = successor(wrong, latest.values())
                 changes.append(Change("withdrawn", wrong, replaced_by="" if heir is None else heir.id))
                 if heir is not None:
-                    instead_of[heir.id] = wrong.id
+                    instead_of[heir.id] = wrong
         unchanged: list[Tellable] = []
         for item in latest.values():
             found = change(item, self._told.get(item.id))
             if found is None:
                 unchanged.append(item)
             else:
-                changes.append(self._as_heir(found, instead_of.get(item.id, "")))
+                changes.append(self._as_heir(found, instead_of.get(item.id)))
         now = self._clock()
         held = [_item(found.item, now) for found in changes if found.kind != "withdrawn"]
         held += self._rewritten(unchanged, now)
@@ -105,13 +105,18 @@ class Ledger:
             self._on_told()
         return len(changes)
 
-    def _as_heir(self, found: Change, before: str) -> Change:
-        """A new item that stands for a withdrawn one is no news, unless it is more severe."""
-        if not before or found.kind != "new" or isinstance(found.item, Notice):
+    def _as_heir(self, found: Change, before: Finding | Incident | None) -> Change:
+        """A new item that stands for a withdrawn one is no news to who heard of that, unless it is more severe."""
+        item = found.item
+        if before is None or found.kind != "new" or isinstance(item, Notice):
             return found
-        is_raised = SEVERITY_RANK[found.item.severity] > SEVERITY_RANK[self._told[before].severity]
+        if isinstance(item, Finding) and isinstance(before, Finding):
+            heard = bool(before.incident), before.suppressed_by
+            if heard != (bool(item.incident), item.suppressed_by):
+                return found
+        is_raised = SEVERITY_RANK[item.severity] > SEVERITY_RANK[self._told[before.id].severity]
         kind: Literal["raised", "grown"] = "raised" if is_raised else "grown"
-        return replace(found, kind=kind, is_revised=True, instead_of=before)
+        return replace(found, kind=kind, is_revised=True, instead_of=before.id)
 
     def _rewritten(self, items: Sequence[Tellable], now: float) -> list[Item]:
         """Items whose change is too small to tell, as a word in a story, where the state does not have it yet."""

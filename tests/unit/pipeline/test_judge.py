@@ -22,7 +22,7 @@ from kubewake.sources.follow import Follower
 from kubewake.store.spool import Spool
 from kubewake.store.state import State
 from tests.e2e.server import exec_event
-from tests.unit.sinks.test_change import incident
+from tests.unit.sinks.test_change import finding, incident
 
 RULE = """
 title: Shell
@@ -354,6 +354,46 @@ def test_what_does_not_hold_is_taken_back_and_its_heir_is_no_news(enter):
     assert [item.id for item in room.state.all_items("incident")] == ["i-2"]
     assert room.value("kubewake_withdrawn_total", kind="incident") == 2
     assert room.value("kubewake_incidents_total", severity="high") == 2
+
+
+@pytest.mark.parametrize("way", ["save", "kill", "replaced spool", "foreign state"])
+def test_a_restart_takes_nothing_back_that_holds(enter, monkeypatch, way):
+    """One finding is final since a minute ago, one still open, when kubewake ends."""
+    monkeypatch.setattr("kubewake.pipeline.judge._GROUP_BODIES", 1)
+    room = enter(lateness_seconds=0)
+    for seconds, user in ((300, "alice"), (3_800, "alice"), (3_950, "bob"), (4_300, "carol"), (4_310, "dora")):
+        room.add(exec_event(100 * seconds, user))
+        room.step()
+        if seconds == 4_300 and way != "kill":
+            room.judge.save()
+    if way == "foreign state":
+        room.state.save("engine", b"from another version", {"spool": b"4"}, 0.0)
+    told = {message["id"] for message in room.messages()}
+    room.leave()
+    if way == "replaced spool":
+        for path in room.folder.glob("spool.db*"):
+            path.unlink()
+
+    room = enter(lateness_seconds=0)
+    room.add(exec_event(100 * 5_000, "eve"))
+    for _ in range(7):
+        room.step()
+
+    assert room.judge.is_settled
+    assert not [message for message in room.messages() if message.get("withdrawn")]
+    assert told < {item.id for item in room.state.all_items("finding")} | {
+        message["id"] for message in room.messages() if message["type"] == "notice"
+    }
+
+
+def test_what_was_never_heard_of_is_news_though_it_stands_for_something_withdrawn(enter):
+    room = enter()
+    quiet = finding(id="f-1", incident="i-1", explain={"group": ["x"]})
+    room.ledger.record([quiet])
+
+    room.ledger.record([finding(id="f-2", explain={"group": ["x"]})], withdrawn=[quiet])
+
+    assert room.value("kubewake_findings_total", rule="pod-exec", severity="medium") == 2
 
 
 def test_what_only_grows_is_told_once_in_a_while(enter, monkeypatch):
