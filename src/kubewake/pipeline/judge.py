@@ -296,7 +296,8 @@ class Judge:
         try:
             self._take(judge())
         except Exception:  # noqa: BLE001  # a dead thread would be worse
-            self._log.exception("what waits could not be judged in order")
+            self._log.exception("what waits could not be judged in order; it is tried again")
+            self._stopping.wait(_RETRY_SECONDS)
 
     def _count_failures(self) -> None:
         for failure in self._fold.failures():

@@ -190,3 +190,29 @@ def test_what_waits_is_saved_once_in_pieces():
     assert not restored.unsaved()
     assert [(1, 1), (2, 2), (3, 1)] == [(item.key >> 2, item.count) for item in restored.take()]
     assert [name for name in later if name.startswith(second(700)[:15])] == restored.pieces
+
+
+def test_what_comes_too_late_or_without_a_time_goes_with_the_next_span():
+    order = Order(30)
+    order.put(observation(stub(1, second(0)), stub(2, second(700))))
+    order.take()
+    order.put(observation(stub(3, second(1)), stub(4, "")))
+
+    assert not order.is_ready
+    assert [] == order.take()
+
+    order.put(observation(stub(5, second(1300))))
+
+    assert [4, 3, 2] == [item.key >> 2 for item in order.take()]
+
+
+def test_requests_that_wait_for_their_answer_do_not_fill_the_room_of_others(monkeypatch):
+    monkeypatch.setattr("kubewake.engine.order.MAX_WAITING", 1)
+    received = [stub(number, second(number), hits=(Hit("x"),)) for number in (1, 2, 3)]
+    for item in received:
+        item.key |= 2
+    order = Order(30)
+    order.put(observation(*received))
+
+    assert not order.is_ready
+    assert [] == order.take()

@@ -308,6 +308,43 @@ def test_a_full_disk_makes_judging_wait_and_loses_nothing(enter, monkeypatch):
     assert room.judge.progress.failure == ""
 
 
+def test_a_failure_to_judge_in_order_does_not_end_judging(enter, monkeypatch):
+    monkeypatch.setattr("kubewake.pipeline.judge._RETRY_SECONDS", 0.01)
+    room = enter(lateness_seconds=0)
+    room.add(exec_event(1))
+    room.step()
+    with monkeypatch.context() as broken:
+        broken.setattr(room.judge._fold, "settle", lambda: 1 / 0)
+        room.step()
+    room.add(exec_event(2, "bob"))
+    room.step()
+    room.step()
+
+    assert {message["actor"]["name"] for message in room.messages()} == {"alice", "bob"}
+    assert room.judge.is_settled
+
+
+def test_what_could_not_be_told_before_the_end_is_judged_again(enter, monkeypatch):
+    room = enter()
+
+    def failing(*_arguments, **_named):
+        raise StoreError("disk full")
+
+    room.add(exec_event(1))
+    with monkeypatch.context() as full:
+        full.setattr(room.state, "record", failing)
+        full.setattr("kubewake.pipeline.judge._RETRY_SECONDS", 0.01)
+        room.judge.start()
+        room.judge.stop(0.1)
+    assert room.state.snapshot("engine") is None
+    room.leave()
+
+    room = enter()
+    room.step()
+
+    assert [message["actor"]["name"] for message in room.messages()] == ["alice"]
+
+
 def test_run_saves_at_the_end_and_reports_lag(enter):
     room = enter()
     room.add(*[exec_event(n) for n in range(50)])
