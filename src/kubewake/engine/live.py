@@ -80,6 +80,7 @@ class LiveFold:
     def _begin_anew(self, *, ended: bool) -> News:
         """Let the fold ahead go on from the settled one; what turns out otherwise than it was told is news."""
         changed: dict[str, Finding | Incident | Notice] = {item.id: item for item in self._settled.changed()}
+        handed_over = set(self._settled.final)
         final = self._settled.closed()
         self._failures = self._failed(self._ahead)
         self._ahead = self._make()  # and forget the one before: there is no room for three
@@ -98,9 +99,10 @@ class LiveFold:
         merged = self._ahead.merged()
         withdrawn = []
         for id_, item in told.items():
+            is_joined = id_ in merged and isinstance(item, Incident) and item.state == "closed"
             if id_ in standing:
                 changed.setdefault(id_, standing[id_])
-            elif id_ not in changed and not (id_ in merged and isinstance(item, Incident) and item.state == "closed"):
+            elif id_ not in changed and id_ not in handed_over and not is_joined:
                 withdrawn.append(item)
         self._remember(waiting)
         return News([item for id_, item in changed.items() if told.get(id_) != item], withdrawn)
@@ -171,8 +173,8 @@ class LiveFold:
         self.is_settled = False
 
     def expect(self, told: Iterable[Finding | Incident]) -> None:
-        """Take what people know of `settled_from` and later for provisional, as before a restart, but for what is final."""
-        self._remember(item for item in told if item.id not in self._settled.final)
+        """Take what people know of `settled_from` and later for provisional, as before a restart."""
+        self._remember(told)
 
     def succeed(self, other: "LiveFold", snapshot: bytes) -> None:
         """Go on where another is, with other rules; `snapshot` is that one's. Raises StoreError."""

@@ -157,11 +157,6 @@ class Order:
         """The last span of event time that was passed on in order: the beginning of its times, "" before the first."""
         return self._committed
 
-    @property
-    def waiting(self) -> int:
-        """Stubs that wait for the watermark."""
-        return sum(map(len, self._spans.values())) + len(self._received)
-
     def unsaved(self) -> dict[str, bytes]:
         """Single stubs that no piece holds yet, as pieces by name."""
         return {

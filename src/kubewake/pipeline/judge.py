@@ -177,8 +177,7 @@ class Judge:
         self._is_catching_up = self._told_until > 0
         saved = self._state.snapshot(_SNAPSHOT)
         if saved is None:
-            if self._told_until:
-                self._fold.expect(self._ledger.told_from(""))
+            self._expect_told()
             return
         self.progress.sequence = int(saved.cursors[_CURSOR])
         if self._spool.last_sequence() < self.progress.sequence:
@@ -198,9 +197,13 @@ class Judge:
             )
             self._pending[notice.id] = notice
         else:
-            if self._told_until:
-                self._fold.expect(self._ledger.told_from(self._fold.settled_from))
+            self._expect_told()
         self._log.info("goes on where it stopped", sequence=self.progress.sequence)
+
+    def _expect_told(self) -> None:
+        """What people know may turn out otherwise, unless the spool that it came from was replaced."""
+        if self._told_until:
+            self._fold.expect(self._ledger.told_from(self._fold.settled_from))
 
     def _run(self) -> None:
         try:
@@ -292,10 +295,11 @@ class Judge:
             self._count_failures()
 
     def _try(self, judge: Callable[[], News]) -> None:
-        """Judge what waits; a failure outside all parts is told in the log, and judging goes on."""
+        """Judge what waits; a failure outside all parts is counted and logged, and judging goes on."""
         try:
             self._take(judge())
-        except Exception:  # noqa: BLE001  # a dead thread would be worse
+        except Exception as error:  # noqa: BLE001  # counted and logged; an engine that ends would judge nothing more
+            self._metrics.part_failures.labels("order", type(error).__name__).inc()
             self._log.exception("what waits could not be judged in order; it is tried again")
             self._stopping.wait(_RETRY_SECONDS)
 

@@ -116,7 +116,7 @@ class Ledger:
                 return found
         is_raised = SEVERITY_RANK[item.severity] > SEVERITY_RANK[self._told[before.id].severity]
         kind: Literal["raised", "grown"] = "raised" if is_raised else "grown"
-        return replace(found, kind=kind, is_revised=True, instead_of=before.id)
+        return replace(found, kind=kind, is_revised=True)
 
     def _rewritten(self, items: Sequence[Tellable], now: float) -> list[Item]:
         """Items whose change is too small to tell, as a word in a story, where the state does not have it yet."""
@@ -142,8 +142,10 @@ class Ledger:
         found: list[Finding | Incident] = []
         for item in self._state.items_from(time):
             try:
-                if item.kind != "notice":
-                    found.append(msgspec.json.decode(item.body, type=_TYPES[item.kind]))  # type: ignore[arg-type]  # as above
+                if item.kind == "finding":
+                    found.append(msgspec.json.decode(item.body, type=Finding))
+                elif item.kind == "incident":
+                    found.append(msgspec.json.decode(item.body, type=Incident))
             except msgspec.DecodeError:  # written by another version: it stands as it is
                 continue
         return found

@@ -30,15 +30,14 @@ class Told(Struct, frozen=True):
 class Change(Struct, frozen=True):
     """Something to tell. `raised`: the severity went up; `grown`: more of the same; `withdrawn`: it does not hold.
 
-    An item is told whole when it is new, and again where what was told of it is not what it is. `instead_of` is the id of
-    a withdrawn item that this one stands for, `replaced_by` the id of the item that stands for this withdrawn one.
+    An item is told whole when it is new, and again where what was told of it is not what it is (`is_revised`).
+    `replaced_by` is the id of the item that stands for this withdrawn one, if there is one.
     """
 
     kind: Literal["new", "raised", "grown", "withdrawn"]
     item: Tellable
     audit_ids_added: list[str] = []
     is_revised: bool = False
-    instead_of: str = ""
     replaced_by: str = ""
 
 

@@ -134,7 +134,7 @@ def _write(lines: list[Line], out: IO[str]) -> None:
         out.write("".join("".join(text for text, _ in row) + "\n" for row in lines))
         return
     from rich.console import Console  # noqa: PLC0415  # only where a terminal is
-    from rich.text import Text  # noqa: PLC0415  # as above
+    from rich.text import Text  # noqa: PLC0415  # only where a terminal is
 
     console = Console(file=out, highlight=False)
     for row in lines:

@@ -316,6 +316,7 @@ def test_a_failure_to_judge_in_order_does_not_end_judging(enter, monkeypatch):
     with monkeypatch.context() as broken:
         broken.setattr(room.judge._fold, "settle", lambda: 1 / 0)
         room.step()
+    assert room.value("kubewake_part_failures_total", part="order", error="ZeroDivisionError") == 1
     room.add(exec_event(2, "bob"))
     room.step()
     room.step()

@@ -78,7 +78,7 @@ def test_only_what_is_new_is_a_change(before, item, kind, added):
         (Filter(growth=True), Change("withdrawn", incident(), replaced_by="i-2"), True),
         (Filter(), Change("withdrawn", finding(incident="i-1")), False),
         (Filter(growth=True), Change("withdrawn", finding(incident="i-1")), True),
-        (Filter(), Change("grown", finding(), is_revised=True, instead_of="f-0"), False),
+        (Filter(), Change("grown", finding(), is_revised=True), False),
     ],
 )
 def test_filters(filter_, found, wanted):
