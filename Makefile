@@ -14,16 +14,20 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
-.venv/.runtime: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --no-dev
+# kubewake itself is built anew each time, since its compiled part is a file of this tree.
+SYNC := sync --quiet --frozen --inexact --reinstall-package kubewake
+BUILT := hatch_build.py src/kubewake/engine/tally.pyx
+
+.venv/.runtime: $(UV) pyproject.toml uv.lock $(BUILT)
+	$(UV) $(SYNC) --no-dev
 	@touch $@
 
-.venv/.dev: $(UV) pyproject.toml uv.lock
-	$(UV) sync --quiet --frozen --inexact --group dev
+.venv/.dev: $(UV) pyproject.toml uv.lock $(BUILT)
+	$(UV) $(SYNC) --group dev
 	@touch .venv/.runtime $@
 
 .venv/.bench: .venv/.dev
-	$(UV) sync --quiet --frozen --inexact --group dev --group bench
+	$(UV) $(SYNC) --group dev --group bench
 	@touch $@
 
 setup: .venv/.runtime ## install kubewake into .venv
@@ -38,12 +42,12 @@ test: .venv/.dev ## run the tests
 check: .venv/.dev lint types imports docs-check test ## everything that CI runs
 
 format: .venv/.dev ## put the code in its standard form
-	$(BIN)/ruff format src tests bench docs/*.py
-	$(BIN)/ruff check --fix src tests bench docs/*.py
+	$(BIN)/ruff format src tests bench docs/*.py hatch_build.py
+	$(BIN)/ruff check --fix src tests bench docs/*.py hatch_build.py
 
 lint: .venv/.dev
-	$(BIN)/ruff format --check src tests bench docs/*.py
-	$(BIN)/ruff check src tests bench docs/*.py
+	$(BIN)/ruff format --check src tests bench docs/*.py hatch_build.py
+	$(BIN)/ruff check src tests bench docs/*.py hatch_build.py
 	$(BIN)/kubewake rules lint
 
 types: .venv/.dev

@@ -103,6 +103,11 @@ class Behaviour:
         self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0
 
+    def is_ordinary(self, *, bare: bool) -> bool:
+        """Whether all its events, those without bodies or those with, are only counted, whatever else they say."""
+        rules, _ = self.bare if bare else self.whole
+        return self.ignored or not (self.single or self.is_partial or self.feeds or rules)
+
 
 Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]
 """The rules that matched, by what was asked: request URI, object name, and message of the answer."""

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.engine.findings import later
-from kubewake.engine.read import SPAN_CHARACTERS, UNOWNED
+from kubewake.engine.gathering import SPAN_CHARACTERS, UNOWNED
 from kubewake.engine.settled import is_upkeep
 from kubewake.observation import Observation, Stub, earliest
 from kubewake.snapshot import decode_state

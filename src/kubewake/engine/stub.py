@@ -6,7 +6,6 @@ from kubewake.engine.access import OBJECT, written_object
 from kubewake.engine.carried import behaviour_values, event_values
 from kubewake.event import AuditEvent, event_key
 from kubewake.facts import Facts
-from kubewake.head import Head
 from kubewake.observation import Hit, Stub
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
@@ -74,35 +73,34 @@ def make_outline(event: AuditEvent, facts: Facts) -> Stub:
     )
 
 
-def place(stub: Stub, event: AuditEvent | Head, key: int, file: str, line: int) -> Stub:
+def place(
+    stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri: str | None, file: str, line: int
+) -> Stub:
     """A copy of an outline that stands for this event; `count` and the body's values are left as they are."""
-    ref = event.object_ref
     placed = copy(stub)
-    placed.time = placed.last_time = event.stage_timestamp or event.request_received_timestamp or ""
+    placed.time = placed.last_time = time
     placed.key = placed.last_key = key
-    placed.audit_id = placed.last_audit_id = event.audit_id or ""
-    placed.name = (ref.name if ref is not None else None) or ""
-    placed.uri = event.request_uri or ""
+    placed.audit_id = placed.last_audit_id = audit_id
+    placed.name = name or ""
+    placed.uri = uri or ""
     placed.file = file
     placed.line = line
     return placed
 
 
-def begin(stub: Stub, head: Head, time: str, key: int, line: int) -> None:
+def begin(stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri: str | None, line: int) -> None:
     """Let an aggregated stub begin with an earlier event of the same file."""
-    ref = head.object_ref
-    stub.time, stub.key, stub.audit_id, stub.line = time, key, head.audit_id or "", line
-    stub.uri = head.request_uri or ""
-    stub.name = (ref.name if ref is not None else None) or ""
+    stub.time, stub.key, stub.audit_id, stub.line = time, key, audit_id, line
+    stub.name, stub.uri = name or "", uri or ""
 
 
-def extend(stub: Stub, head: Head, time: str, key: int, line: int) -> None:
+def extend(stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri: str | None, line: int) -> None:
     """Count one more event in an aggregated stub."""
     stub.count += 1
     if (time, key) > (stub.last_time, stub.last_key):
-        stub.last_time, stub.last_key, stub.last_audit_id = time, key, head.audit_id or ""
+        stub.last_time, stub.last_key, stub.last_audit_id = time, key, audit_id
     if (time, key) < (stub.time, stub.key):
-        begin(stub, head, time, key, line)
+        begin(stub, time, key, audit_id, name, uri, line)
 
 
 def fill(
@@ -115,7 +113,17 @@ def fill(
     hits: tuple[Hit, ...],
 ) -> Stub:
     """A copy of an outline for this single event, with what rules found and what its body says."""
-    placed = place(stub, event, key, file, line)
+    ref = event.object_ref
+    placed = place(
+        stub,
+        event.stage_timestamp or event.request_received_timestamp or "",
+        key,
+        event.audit_id or "",
+        ref.name if ref is not None else None,
+        event.request_uri,
+        file,
+        line,
+    )
     placed.hits = hits
     annotations = event.annotations
     if annotations is not None and len(annotations) > USUAL_ANNOTATIONS:

@@ -6,17 +6,19 @@ body of any shape, `Decoder` a stream that is cut anywhere.
 
 from kubewake.formats.decoder import BLOCK_BYTES, Decoder, batches, decode, describe, sniff
 from kubewake.formats.format import Format, format_, formats
-from kubewake.formats.heads import head_batches
+from kubewake.formats.heads import Lines, head_batches, line_blocks
 
 __all__ = [
     "BLOCK_BYTES",
     "Decoder",
     "Format",
+    "Lines",
     "batches",
     "decode",
     "describe",
     "format_",
     "formats",
     "head_batches",
+    "line_blocks",
     "sniff",
 ]

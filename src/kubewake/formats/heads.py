@@ -1,6 +1,6 @@
 """Bytes to heads: the way that `scan` and followed logs take, where most events need not be decoded whole."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -8,12 +8,123 @@ from kubewake.event import STAGES, AuditEvent, Malformed, decode_event
 from kubewake.formats.decoder import BLOCK_BYTES, BYTE_ORDER_MARK, batches, block_end, sniff
 from kubewake.formats.native import NATIVE, UNDECODABLE, is_sound, line_starts
 from kubewake.formats.record import read_lines
-from kubewake.formats.times import are_normal
+from kubewake.formats.times import are_normal, is_normal
 from kubewake.head import Head, HeadBatch, heads_of
 
+_decode_head = msgspec.json.Decoder(Head).decode
 _decode_heads = msgspec.json.Decoder(Head).decode_lines
 _KNOWN_STAGES = frozenset(STAGES)
 _KNOWN_LEVELS = frozenset(("Metadata", "Request", "RequestResponse"))
+
+
+Place = tuple[int, int, int]
+"""Where a line of a block stands: its first byte, the byte behind its last, and its number in the file."""
+
+
+class Lines:
+    """A block of whole lines that nobody has looked at yet: a native event each, in all likelihood.
+
+    `malformed`, `faults` and what was skipped grow while it is read.
+    """
+
+    def __init__(self, data: bytes, file: str, first_line: int, cluster: str) -> None:
+        self.data = data
+        self.file = file
+        self.first_line = first_line
+        self.cluster = cluster
+        self.size_bytes = len(data)
+        self.line_breaks = -1
+        """How many there are, once somebody knows."""
+        self.malformed: list[Malformed] = []
+        self.faults: list[Malformed] = []
+        self.skipped = 0
+        self.skipped_reasons: dict[str, int] = {}
+        self.cursor = None
+
+    def heads(self) -> HeadBatch:
+        """All of them decoded, as one batch."""
+        data, line = self.data, self.first_line
+        decoded = decode_heads(data)
+        if decoded is None:
+            return self.others((0, len(data), line))
+        heads, starts = decoded
+        places = [
+            (start, end, line + index)
+            for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=True))
+        ]
+        return HeadBatch(
+            file=self.file,
+            heads=heads,
+            lines=range(line, line + len(heads)),
+            load=lambda index: self.load(places[index]),
+            malformed=self.malformed,
+            faults=self.faults,
+            size_bytes=len(data),
+            cluster=self.cluster,
+        )
+
+    def head(self, place: Place) -> Head | None:
+        """The head of one line; None unless it looks like a sound native event."""
+        try:
+            head = _decode_head(self.data[place[0] : place[1]])
+        except UNDECODABLE:
+            return None
+        return head if _looks_sound(head) else None
+
+    def load(self, place: Place) -> AuditEvent | None:
+        """The whole event of a line that has a head; None where it turns out to be none."""
+        start, end, line = place
+        text = self.data[start:end]
+        try:
+            event = decode_event(text)
+        except UNDECODABLE:
+            pass
+        else:
+            if is_sound(event):
+                return event
+        reading = read_lines(text, self.file, line, fast=False)
+        self.malformed.extend(reading.malformed)
+        self.faults.extend(reading.faults)
+        return reading.events[0] if reading.events else None
+
+    def others(self, place: Place) -> HeadBatch:
+        """What is in lines that have no head."""
+        start, end, line = place
+        data = self.data[start:end]
+        found = heads_of(read_lines(data, self.file, line, fast=True).batch(len(data), self.cluster))
+        self.malformed.extend(found.malformed)
+        self.faults.extend(found.faults)
+        self.skipped += found.skipped
+        for reason, count in found.skipped_reasons.items():
+            self.skipped_reasons[reason] = self.skipped_reasons.get(reason, 0) + count
+        return found
+
+
+def line_blocks(
+    data: bytes,
+    *,
+    file: str,
+    first_line: int = 1,
+    cluster: str = "",
+    hint: str | None = None,
+    block_bytes: int = BLOCK_BYTES,
+) -> Iterator[Lines | HeadBatch]:
+    """As `head_batches`, with native lines not looked at yet."""
+    data = data.removeprefix(BYTE_ORDER_MARK)
+    hint = sniff(data) if hint is None else hint
+    if hint != NATIVE:
+        for batch in batches(
+            data, file=file, first_line=first_line, cluster=cluster, hint=hint, block_bytes=block_bytes
+        ):
+            yield heads_of(batch)
+        return
+    position, line, length = 0, first_line, len(data)
+    while position < length:
+        end = block_end(data, position, block_bytes)
+        block = Lines(data[position:end], file, line, cluster)
+        yield block
+        line += block.data.count(b"\n") if block.line_breaks < 0 else block.line_breaks
+        position = end
 
 
 def head_batches(
@@ -26,38 +137,10 @@ def head_batches(
     block_bytes: int = BLOCK_BYTES,
 ) -> Iterator[HeadBatch]:
     """As `decoder.batches`, with the events' heads; consume and drop each batch before the next."""
-    data = data.removeprefix(BYTE_ORDER_MARK)
-    hint = sniff(data) if hint is None else hint
-    if hint != NATIVE:
-        for batch in batches(
-            data, file=file, first_line=first_line, cluster=cluster, hint=hint, block_bytes=block_bytes
-        ):
-            yield heads_of(batch)
-        return
-    position, line, length = 0, first_line, len(data)
-    while position < length:
-        end = block_end(data, position, block_bytes)
-        block = data[position:end]
-        decoded = decode_heads(block)
-        if decoded is not None:
-            heads, starts = decoded
-            malformed: list[Malformed] = []
-            faults: list[Malformed] = []
-            yield HeadBatch(
-                file=file,
-                heads=heads,
-                lines=range(line, line + len(heads)),
-                load=_loader(block, starts, file, line, malformed, faults),
-                malformed=malformed,
-                faults=faults,
-                size_bytes=len(block),
-                cluster=cluster,
-            )
-            line += len(heads)
-        else:
-            yield heads_of(read_lines(block, file, line, fast=True).batch(len(block), cluster))
-            line += block.count(b"\n")
-        position = end
+    for block in line_blocks(
+        data, file=file, first_line=first_line, cluster=cluster, hint=hint, block_bytes=block_bytes
+    ):
+        yield block.heads() if isinstance(block, Lines) else block
 
 
 def decode_heads(data: bytes) -> tuple[list[Head], list[int]] | None:
@@ -84,26 +167,13 @@ def _look_sound(heads: Sequence[Head]) -> bool:
     )
 
 
-def _loader(
-    block: bytes,
-    starts: list[int],
-    file: str,
-    first_line: int,
-    malformed: list[Malformed],
-    faults: list[Malformed],
-) -> Callable[[int], AuditEvent | None]:
-    def load(index: int) -> AuditEvent | None:
-        text = block[starts[index] : starts[index + 1] if index + 1 < len(starts) else None]
-        try:
-            event = decode_event(text)
-        except UNDECODABLE:
-            pass
-        else:
-            if is_sound(event):
-                return event
-        reading = read_lines(text, file, first_line + index, fast=False)
-        malformed.extend(reading.malformed)
-        faults.extend(reading.faults)
-        return reading.events[0] if reading.events else None
-
-    return load
+def _looks_sound(head: Head) -> bool:
+    """As `_look_sound` for one."""
+    return (
+        head.stage in _KNOWN_STAGES
+        and head.level in _KNOWN_LEVELS
+        and head.verb is not None
+        and head.audit_id is not None
+        and head.stage_timestamp is not None
+        and is_normal(head.stage_timestamp)
+    )

@@ -14,7 +14,7 @@ import msgspec
 from kubewake.engine import Fold, Reader
 from kubewake.event import Malformed
 from kubewake.finding import Finding, Incident, Notice, ResultDocument
-from kubewake.formats import head_batches
+from kubewake.formats import Lines, line_blocks
 from kubewake.head import HeadBatch
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
@@ -106,11 +106,11 @@ def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
     """Decode and judge chunks of one file."""
     malformed: list[Malformed] = []
 
-    def heads() -> Iterator[HeadBatch]:
+    def blocks() -> Iterator[HeadBatch | Lines]:
         for chunk in chunks:
             data, broken = load(chunk)
             malformed.extend(broken)
-            yield from head_batches(
+            yield from line_blocks(
                 data,
                 file=chunk.file,
                 first_line=chunk.first_line,
@@ -119,7 +119,7 @@ def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
             )
 
     skipping = Skipping()
-    observation = reader.read(skipping.heard(heads()))
+    observation = reader.read(skipping.heard(blocks()))
     skipping.tell(observation)
     observation.file = chunks[0].file
     observation.malformed = [*malformed, *observation.malformed]

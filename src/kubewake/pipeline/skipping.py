@@ -4,10 +4,11 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from kubewake.event import Batch
+from kubewake.formats import Lines
 from kubewake.head import HeadBatch
 from kubewake.observation import Observation
 
-B = TypeVar("B", Batch, HeadBatch)
+B = TypeVar("B", bound=Batch | HeadBatch | Lines)
 
 
 class Skipping:
@@ -19,9 +20,9 @@ class Skipping:
     def heard(self, batches: Iterable[B]) -> Iterator[B]:
         """The batches, unchanged."""
         for batch in batches:
+            yield batch  # of some, what is skipped shows while they are read
             for reason, count in batch.skipped_reasons.items():
                 self._reasons[reason] = self._reasons.get(reason, 0) + count
-            yield batch
 
     def tell(self, observation: Observation) -> None:
         """Add the reasons heard so far to the observation."""

@@ -1,0 +1,311 @@
+"""One observation in the making: each event finds its behaviour, and is counted with its like or stands alone."""
+
+import re
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import msgspec
+import xxhash
+
+from kubewake.engine.behaviour import Behaviour
+from kubewake.engine.stub import begin, extend, fill, place
+from kubewake.event import NO_BODY, AuditEvent
+from kubewake.facts import Context, Facts
+from kubewake.formats import Lines
+from kubewake.head import Head, HeadBatch, HeadRef
+from kubewake.observation import Hit, Observation, earliest
+
+SPAN_CHARACTERS = 15
+"""Ordinary events of one behaviour are one stub for each ten minutes of event time: the length of `2026-11-23T07:0`."""
+
+MOMENT_CHARACTERS = 18
+"""What only feeds a correlation's count is told every ten seconds of event time: the length of `2026-11-23T07:00:1`."""
+
+MAX_ANSWERS = 200
+"""Questions remembered for each behaviour; further ones are put to the rules again."""
+
+UNOWNED = 0xFFFFFFFF
+"""Owner index of an event that is counted but stands in no stub."""
+
+may_traverse = re.compile(r"\.\.|%(?:25)*2[eE]").search
+"""URIs that could hold a `..` step are part of the behaviour key, so that rules about them cost nothing on others."""
+
+has_escape = re.compile(rb"\\u001[bB]").search
+"""Bodies with a terminal escape, as JSON writes it, are part of the behaviour key for the same reason."""
+
+Load = Callable[[Any], AuditEvent | None]
+Question = tuple[str | None, str | None, str | None]
+
+NO_REF = HeadRef()
+_encode_key = msgspec.json.Encoder().encode
+_digest = xxhash.xxh3_64_intdigest
+_digest_of_all = xxhash.xxh3_128_digest
+
+
+class Knowing(Protocol):
+    """What a reader knows: its rules, and the behaviours that it has met."""
+
+    behaviours: dict[bytes, Behaviour]
+    feeders: frozenset[str]
+    context: Context
+    seed: int
+    """Keeps anyone from writing requests that pass for others; it names cache entries and shows in no result."""
+    since: str
+    until: str
+
+    def learn(self, event: AuditEvent, cluster: str) -> Behaviour:
+        """Work out what holds for every event that behaves like this one."""
+        ...
+
+    def words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
+        """The hits of these rules on an event."""
+        ...
+
+
+class Gathering:
+    """What is known so far of the events of one observation. `judge` them in input order, then `finish`."""
+
+    def __init__(self, reader: Knowing) -> None:
+        self._reader = reader
+        self.observation = Observation(file="", stubs=[])
+        self.keys, self.owners = array("Q"), array("I")
+        self.first_time = self.last_time = ""
+        self._open: dict[tuple[int, str], int] = {}
+        self._times: dict[int, str] = {}
+        self._ends: dict[int, tuple[int, str]] = {}
+        self._members: dict[int, list[tuple[str, int, str]]] = {}
+        self._marks: dict[str, object] = {}
+        """One object for each span, so that one look tells whether a behaviour's stub is open."""
+        self._span, self._mark = "no span", object()
+
+    def judge_all(self, batch: HeadBatch) -> None:
+        """Judge every event of a batch."""
+        judge, load, file, lines, cluster = self.judge, batch.load, batch.file, batch.lines, batch.cluster
+        for index, head in enumerate(batch.heads):
+            judge(head, load, index, file, lines[index], cluster)
+
+    def judge_line(self, lines: Lines, start: int, end: int, number: int) -> Behaviour | None:
+        """Judge what is in one line of a block; returns its behaviour where it is one event in its standard form."""
+        where = (start, end, number)
+        head = lines.head(where)
+        if head is not None:
+            return self.judge(head, lines.load, where, lines.file, number, lines.cluster)
+        self.judge_all(lines.others(where))
+        return None
+
+    def judge(
+        self,
+        head: Head,
+        load: Load,
+        where: Any,
+        file: str,
+        line: int,
+        default_cluster: str,
+    ) -> Behaviour | None:
+        """Find an event's behaviour and count it; returns the behaviour, or None where there turns out to be no event."""
+        reader = self._reader
+        time = head.stage_timestamp or head.request_received_timestamp or ""
+        if time < reader.since or (reader.until and time >= reader.until):
+            return None
+        ref = head.object_ref or NO_REF
+        uri = head.request_uri
+        status = head.response_status
+        body = head.request_object
+        # One digest instead of a tuple: comparing a tuple's fifteen parts costs a cache miss each. Encoded as JSON,
+        # no field can pose as another. `engine.tally` compares the same parts.
+        resource = ref.resource
+        known_by: tuple[object, ...] = (
+            head.user,
+            head.impersonated_user,
+            head.source_ips,
+            head.user_agent,
+            head.verb,
+            head.level,
+            head.stage,
+            default_cluster,
+            None if status is None else status.code,
+            head.annotations,
+            resource,
+            ref.subresource,
+            ref.api_group,
+            ref.namespace,
+            ref.name if resource == "secrets" else None,
+        )
+        if uri is not None and (".." in uri or "%2" in uri) and may_traverse(uri) is not None:
+            known_by += (uri,)
+        if body is not NO_BODY and has_escape(body) is not None:
+            known_by += (True,)
+        behaviour_key = _digest_of_all(_encode_key(known_by), reader.seed)
+        behaviour = reader.behaviours.get(behaviour_key)
+        event = None
+        if behaviour is None:
+            event = load(where)
+            if event is None:
+                return None
+            behaviour = reader.behaviours[behaviour_key] = reader.learn(event, event.cluster or default_cluster)
+        if behaviour.is_partial:
+            self.observation.partial += 1
+            event = event or load(where)
+        identity = (
+            f"{behaviour.cluster}\0{head.audit_id}\0{head.request_received_timestamp or time}\0{uri}\0{behaviour.user}"
+        )
+        self.stretch(time, time)
+        self.count(
+            behaviour,
+            body is NO_BODY and head.response_object is NO_BODY,
+            time,
+            (_digest(identity.encode()) & ~3) | behaviour.code,
+            head.audit_id or "",
+            (uri, ref.name, None if status is None else status.message),
+            load,
+            where,
+            file,
+            line,
+            event,
+        )
+        return behaviour
+
+    def count(
+        self,
+        behaviour: Behaviour,
+        bare: bool,
+        time: str,
+        key: int,
+        audit_id: str,
+        question: Question,
+        load: Load,
+        where: Any,
+        file: str,
+        line: int,
+        event: AuditEvent | None = None,
+    ) -> None:
+        """Count an event with its like, or let it stand alone.
+
+        `question` is its request URI, object name and the answer's message; `bare` that it has no bodies; `load(where)`
+        the whole event, or None where it turns out to be none; `event` is given where that was asked before.
+        """
+        if behaviour.cluster not in self.observation.clusters:
+            self.observation.clusters += (behaviour.cluster,)
+        if behaviour.ignored:
+            self._add(key, UNOWNED)
+            return
+        reader = self._reader
+        stubs = self.observation.stubs
+        single = behaviour.single
+        feeds = behaviour.feeds
+        rules, answers = behaviour.bare if bare else behaviour.whole
+        if single or rules:
+            facts = None
+            matched = None if answers is None else answers.get(question)
+            if matched is None:
+                event = event or load(where)
+                if event is None:
+                    return
+                facts = Facts(event, behaviour.cluster, reader.context)
+                matched = tuple([rule.id for rule in rules if rule.matches(facts)])
+                if answers is not None and len(answers) < MAX_ANSWERS:
+                    answers[question] = matched
+            if behaviour.provisional and not matched and not behaviour.certain:
+                self._add(key, UNOWNED)
+                return
+            if single or not reader.feeders.issuperset(matched):
+                event = event or load(where)
+                if event is None:
+                    return
+                facts = facts or Facts(event, behaviour.cluster, reader.context)
+                hits = reader.words((*behaviour.certain, *feeds, *matched), facts)
+                self._add(key, len(stubs))
+                stubs.append(fill(behaviour.outline, event, facts, key, file, line, hits))
+                return
+            feeds += matched
+        uri, name, _ = question
+        if time[:SPAN_CHARACTERS] != self._span:
+            self._span = time[:SPAN_CHARACTERS]
+            self._mark = self._marks.setdefault(self._span, object())
+        if behaviour.mark is not self._mark:
+            owner = self._open.get((behaviour.number, self._span), -1)
+            if owner < 0:
+                owner = len(stubs)
+                stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
+                stub.behaviour = behaviour.number
+                if behaviour.certain:
+                    event = event or load(where)
+                    if event is None:
+                        return
+                    stub.hits = reader.words(behaviour.certain, Facts(event, behaviour.cluster, reader.context))
+                self._open[behaviour.number, self._span] = owner
+                stubs.append(stub)
+                if behaviour.gives_evidence:
+                    self._members[owner] = []
+            behaviour.mark, behaviour.owner = self._mark, owner
+        owner = behaviour.owner
+        self._add(key, owner)
+        self.end(owner, time, key, audit_id)
+        if (time, key) < (stubs[owner].time, stubs[owner].key):
+            begin(stubs[owner], time, key, audit_id, name, uri, line)
+        if behaviour.gives_evidence:
+            self._members[owner].append((time, key, audit_id))
+        if not feeds:
+            return
+        fed = self.observation.fed
+        moment = f"{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}"
+        owner = self._open.get((behaviour.number, moment), -1)
+        if owner >= 0:
+            fed.append((len(self.keys) - 1, owner))
+            extend(stubs[owner], time, key, audit_id, name, uri, line)
+            self._members[owner].append((time, key, audit_id))
+            return
+        event = event or load(where)
+        if event is not None:
+            owner = self._open[behaviour.number, moment] = len(stubs)
+            fed.append((len(self.keys) - 1, owner))
+            self._members[owner] = [(time, key, audit_id)]
+            feed = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
+            feed.behaviour = _digest(f"{behaviour.number}\0{moment}".encode())
+            feed.is_feed = True
+            feed.hits = reader.words(feeds, Facts(event, behaviour.cluster, reader.context))
+            stubs.append(feed)
+
+    def _add(self, key: int, owner: int) -> None:
+        self.keys.append(key)
+        self.owners.append(owner)
+
+    def stretch(self, first: str, last: str) -> None:
+        """There were events between these times; "" says nothing."""
+        self.last_time = max(self.last_time, last)
+        if first and (first < self.first_time or not self.first_time):
+            self.first_time = first
+
+    def end(self, owner: int, time: str, key: int, audit_id: str) -> None:
+        """The stub with this number ends with this event, if with none later."""
+        known = self._times.get(owner)
+        if known is None or time > known or (time == known and key > self._ends[owner][0]):
+            self._times[owner] = time
+            self._ends[owner] = (key, audit_id)
+
+    def opened(self, behaviour: Behaviour, time: str) -> tuple[int, str, int, list[tuple[str, int, str]] | None] | None:
+        """The stub that is open for a behaviour at that time, None where none is: its number, the time and key of its first
+        event, and the list of events that it names, to add to, where it names any.
+        """
+        if behaviour.mark is not self._mark or time[:SPAN_CHARACTERS] != self._span:
+            return None
+        stub = self.observation.stubs[behaviour.owner]
+        return behaviour.owner, stub.time, stub.key, self._members.get(behaviour.owner)
+
+    def finish(self) -> Observation:
+        """The observation, with all that was counted in its stubs."""
+        observation, stubs = self.observation, self.observation.stubs
+        counts = Counter(self.owners)
+        for owner, time in self._times.items():
+            stub = stubs[owner]
+            stub.count, stub.last_time = counts[owner], time
+            stub.last_key, stub.last_audit_id = self._ends[owner]
+        for owner, named in self._members.items():
+            if len(named) > 2:
+                stubs[owner].members = earliest(named)
+        observation.events = len(self.keys)
+        observation.keys, observation.owners = self.keys.tobytes(), self.owners.tobytes()
+        observation.first_time, observation.last_time = self.first_time, self.last_time
+        return observation

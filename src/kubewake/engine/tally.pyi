@@ -1,0 +1,9 @@
+from collections.abc import Callable
+
+from kubewake.engine.gathering import Gathering
+from kubewake.formats import Lines
+
+class Tally:
+    def __init__(self, seed: int, is_normal: Callable[[str], bool], since: str = "", until: str = "") -> None: ...
+    def count(self, gathering: Gathering, lines: Lines) -> None: ...
+    def flush(self, gathering: Gathering) -> None: ...
