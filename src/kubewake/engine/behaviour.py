@@ -106,7 +106,11 @@ class Behaviour:
     def is_ordinary(self, *, bare: bool) -> bool:
         """Whether all its events, those without bodies or those with, are only counted, whatever else they say."""
         rules, _ = self.bare if bare else self.whole
-        return self.ignored or not (self.single or self.is_partial or self.feeds or rules)
+        return self.ignored or not (self.single or self.feeds or rules)
+
+    def answers(self, *, bare: bool) -> "Answers | None":
+        """What rules answered of its events, where no answer means that they are only counted."""
+        return None if self.single or self.feeds else (self.bare if bare else self.whole)[1]
 
 
 Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]

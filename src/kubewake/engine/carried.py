@@ -37,6 +37,9 @@ WRITES = frozenset({"create", "update", "patch"})
 EMPTY: tuple[object, ...] = ("", [], {}, ())
 ALWAYS = frozenset({"actor", "credential", "impersonation", "request", "source"})
 """First parts of field names that apply to any request."""
+OF_PROXIES = frozenset({"request.kubelet_endpoint"})
+USUAL_ANNOTATIONS = 2
+"""Decision and reason; only events with more can carry those of a credential or of an admission webhook."""
 OF_WRITES = frozenset({"admission", "object"})
 BY_RESOURCE: dict[str, frozenset[str]] = {
     "rbac": RBAC,
@@ -61,7 +64,8 @@ def event_values(facts: Facts) -> dict[str, Any]:
     """The carried fields that depend on the single event."""
     event = facts.event
     with_bodies = event.request_object is not NO_BODY or event.response_object is not NO_BODY
-    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "event", with_bodies))
+    annotated = event.annotations is not None and len(event.annotations) > USUAL_ANNOTATIONS
+    return _values(facts, carried_for(facts.resource, facts.subresource, facts.verb, "event", with_bodies, annotated))
 
 
 def _values(facts: Facts, fields: tuple[tuple[str, Any, bool], ...]) -> dict[str, Any]:
@@ -81,12 +85,15 @@ def carried_for(
     verb: str,
     scope: str,
     with_bodies: bool,
+    annotated: bool = True,
 ) -> tuple[tuple[str, Any, bool], ...]:
     """Names and readers of the fields of a scope that can apply to such requests, and whether a value is free text."""
     chosen = []
     for name in CARRIED:
         first = name.partition(".")[0]
         if not with_bodies and level_of(name) != "Metadata":
+            continue
+        if (first == "admission" and not annotated) or (name in OF_PROXIES and subresource != "proxy"):
             continue
         if scope_of(name) == scope and (
             first in ALWAYS

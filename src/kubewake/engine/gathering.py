@@ -186,8 +186,7 @@ class Gathering:
         `question` is its request URI, object name and the answer's message; `bare` that it has no bodies; `load(where)`
         the whole event, or None where it turns out to be none; `event` is given where that was asked before.
         """
-        if behaviour.cluster not in self.observation.clusters:
-            self.observation.clusters += (behaviour.cluster,)
+        self._meet(behaviour)
         if behaviour.ignored:
             self._add(key, UNOWNED)
             return
@@ -221,26 +220,9 @@ class Gathering:
                 return
             feeds += matched
         uri, name, _ = question
-        if time[:SPAN_CHARACTERS] != self._span:
-            self._span = time[:SPAN_CHARACTERS]
-            self._mark = self._marks.setdefault(self._span, object())
-        if behaviour.mark is not self._mark:
-            owner = self._open.get((behaviour.number, self._span), -1)
-            if owner < 0:
-                owner = len(stubs)
-                stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
-                stub.behaviour = behaviour.number
-                if behaviour.certain:
-                    event = event or load(where)
-                    if event is None:
-                        return
-                    stub.hits = reader.words(behaviour.certain, Facts(event, behaviour.cluster, reader.context))
-                self._open[behaviour.number, self._span] = owner
-                stubs.append(stub)
-                if behaviour.gives_evidence:
-                    self._members[owner] = []
-            behaviour.mark, behaviour.owner = self._mark, owner
-        owner = behaviour.owner
+        owner = self.open(behaviour, time, key, audit_id, name, uri, load, where, file, line)
+        if owner is None:
+            return
         self._add(key, owner)
         self.end(owner, time, key, audit_id)
         if (time, key) < (stubs[owner].time, stubs[owner].key):
@@ -268,9 +250,53 @@ class Gathering:
             feed.hits = reader.words(feeds, Facts(event, behaviour.cluster, reader.context))
             stubs.append(feed)
 
+    def _meet(self, behaviour: Behaviour) -> None:
+        if behaviour.cluster not in self.observation.clusters:
+            self.observation.clusters += (behaviour.cluster,)
+
     def _add(self, key: int, owner: int) -> None:
         self.keys.append(key)
         self.owners.append(owner)
+
+    def open(
+        self,
+        behaviour: Behaviour,
+        time: str,
+        key: int,
+        audit_id: str,
+        name: str | None,
+        uri: str | None,
+        load: Load,
+        where: Any,
+        file: str,
+        line: int,
+    ) -> int | None:
+        """The number of the stub that counts the behaviour's events at that time. It begins with this event where none is open;
+        None where that turns out to be no event.
+        """
+        if time[:SPAN_CHARACTERS] != self._span:
+            self._span = time[:SPAN_CHARACTERS]
+            self._mark = self._marks.setdefault(self._span, object())
+        if behaviour.mark is not self._mark:
+            self._meet(behaviour)
+            owner = self._open.get((behaviour.number, self._span), -1)
+            if owner < 0:
+                stubs = self.observation.stubs
+                owner = len(stubs)
+                stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
+                stub.behaviour = behaviour.number
+                if behaviour.certain:
+                    event = load(where)
+                    if event is None:
+                        return None
+                    facts = Facts(event, behaviour.cluster, self._reader.context)
+                    stub.hits = self._reader.words(behaviour.certain, facts)
+                self._open[behaviour.number, self._span] = owner
+                stubs.append(stub)
+                if behaviour.gives_evidence:
+                    self._members[owner] = []
+            behaviour.mark, behaviour.owner = self._mark, owner
+        return behaviour.owner
 
     def stretch(self, first: str, last: str) -> None:
         """There were events between these times; "" says nothing."""
@@ -285,14 +311,10 @@ class Gathering:
             self._times[owner] = time
             self._ends[owner] = (key, audit_id)
 
-    def opened(self, behaviour: Behaviour, time: str) -> tuple[int, str, int, list[tuple[str, int, str]] | None] | None:
-        """The stub that is open for a behaviour at that time, None where none is: its number, the time and key of its first
-        event, and the list of events that it names, to add to, where it names any.
-        """
-        if behaviour.mark is not self._mark or time[:SPAN_CHARACTERS] != self._span:
-            return None
-        stub = self.observation.stubs[behaviour.owner]
-        return behaviour.owner, stub.time, stub.key, self._members.get(behaviour.owner)
+    def begun(self, owner: int) -> tuple[str, int, list[tuple[str, int, str]] | None]:
+        """Time and key of the first event of the stub with this number, and the list of those that it names, to add to."""
+        stub = self.observation.stubs[owner]
+        return stub.time, stub.key, self._members.get(owner)
 
     def finish(self) -> Observation:
         """The observation, with all that was counted in its stubs."""

@@ -474,11 +474,21 @@ cdef class Known:
     cdef bint is_ordinary
     """Whether its events are counted here; False where each must be judged."""
     cdef bint is_ignored
+    cdef dict answers
+    """Where it is not ordinary: which rules match, by what was asked. What none matches is counted here too."""
     cdef uint64_t code
     cdef bytes prefix
     """What stands before the audit id in the text that an event key is the digest of."""
     cdef bytes suffix
     cdef Open open
+
+    cdef inline bint is_open(self, gathering, Line* line):
+        """Whether a stub is open for it in the span of this line."""
+        return (
+            self.open is not None
+            and self.open.gathering is gathering
+            and memcmp(self.open.span, line.time.at + 1, SPAN_LENGTH) == 0
+        )
 
 
 cdef inline uint64_t mixed(uint64_t value, uint64_t word) noexcept nogil:
@@ -643,6 +653,7 @@ cdef class Tally:
         cdef Line line
         cdef Py_ssize_t length, number = lines.first_line
         cdef uint64_t digest = 0, key
+        cdef bint counted
         cdef Known known
         load = lines.load
         cdef bint are_printable = is_printable(start, end - start)
@@ -665,21 +676,26 @@ cdef class Tally:
                     known = self.find(buffer, length, digest)
             if known is not None and not known.must_be_judged:
                 key = self.event_key(known, &line)
-                if not (known.is_ordinary and self.note(known, gathering, key, keys, owners, &line)):
+                where, question, counted = None, None, known.is_ordinary
+                if known.answers is not None:
+                    question = (self.string_of(line.uri), self.string_of(line.name), self.string_of(line.message))
+                    counted = known.answers.get(question) == ()
+                if counted and not known.is_ignored and not known.is_open(gathering, &line):
+                    where = (p - start, stop - start, number)
+                    self.open(known, gathering, lines, where, key, &line)
+                if not counted or not self.note(known, gathering, key, keys, owners, &line):
                     gathering.count(
                         known.behaviour,
                         buffer[0] == 0,
                         text_of(line.time.at + 1, TIME_LENGTH),
                         key,
                         text_of(line.audit_id.at + 1, line.audit_id.length - 2),
-                        (self.string_of(line.uri), self.string_of(line.name), self.string_of(line.message)),
+                        question or (self.string_of(line.uri), self.string_of(line.name), self.string_of(line.message)),
                         load,
-                        (p - start, stop - start, number),
+                        where or (p - start, stop - start, number),
                         lines.file,
                         number,
                     )
-                    if known.is_ordinary and not known.is_ignored:
-                        self.take_over(known, gathering, &line)
                 if not last or memcmp(line.time.at + 1, PyBytes_AS_STRING(last), TIME_LENGTH) > 0:
                     last = PyBytes_FromStringAndSize(<const char*>line.time.at + 1, TIME_LENGTH)
                 if not first or memcmp(line.time.at + 1, PyBytes_AS_STRING(first), TIME_LENGTH) < 0:
@@ -687,9 +703,7 @@ cdef class Tally:
             else:
                 behaviour = gathering.judge_line(lines, p - start, stop - start, number)
                 if length and known is None and behaviour is not None:
-                    known = self.learn(buffer, length, digest, behaviour)
-                    if known.is_ordinary and not known.is_ignored:
-                        self.take_over(known, gathering, &line)
+                    self.learn(buffer, length, digest, behaviour)
             p, number = stop + 1, number + 1
         lines.line_breaks = number - lines.first_line - (end > start and (end - 1)[0] != 10)
         gathering.stretch(first.decode(), last.decode())
@@ -730,6 +744,7 @@ cdef class Tally:
         known.prefix = (behaviour.cluster + "\0").encode()
         known.suffix = ("\0" + behaviour.user).encode()
         known.is_ordinary = behaviour.is_ordinary(bare=key[0] == 0)
+        known.answers = behaviour.answers(bare=key[0] == 0)
         if PyBytes_GET_SIZE(known.prefix) + PyBytes_GET_SIZE(known.suffix) >= IDENTITY_BYTES // 2:
             known.must_be_judged = True
         self.known.append(known)
@@ -773,7 +788,7 @@ cdef class Tally:
     cdef bint note(
         self, Known known, gathering, uint64_t key, array.array keys, array.array owners, Line* line
     ) except -1:
-        """Count an event of a known behaviour; False where no stub is open for it, or the stub must begin with it."""
+        """Count an event of a known behaviour; False where `Gathering.count` must do that."""
         cdef Open open = known.open
         cdef Text time = line.time.at + 1
         cdef uint32_t owner = UNOWNED
@@ -784,7 +799,7 @@ cdef class Tally:
             if known.behaviour.cluster not in gathering.observation.clusters:
                 return False
         else:
-            if open is None or open.gathering is not gathering or memcmp(open.span, time, SPAN_LENGTH) != 0:
+            if not known.is_open(gathering, line):
                 return False
             order = memcmp(time, open.first_time, TIME_LENGTH)
             if order < 0 or (order == 0 and key < open.first_key):
@@ -851,25 +866,34 @@ cdef class Tally:
         memcpy(text + at, PyBytes_AS_STRING(known.suffix), size)
         return (<uint64_t>self.digest(PyBytes_FromStringAndSize(<const char*>text, at + size)) & ~<uint64_t>3) | known.code
 
-    cdef int take_over(self, Known known, gathering, Line* line) except -1:
-        """Count from now on in the stub that was just opened for the behaviour, if one is open in the span of this line."""
-        cdef Open open
-        opened = gathering.opened(known.behaviour, text_of(line.time.at + 1, TIME_LENGTH))
-        if opened is None:
+    cdef int open(self, Known known, gathering, lines, where, uint64_t key, Line* line) except -1:
+        """Count from now on in the stub that is open for the behaviour in the span of this line, or begins with it."""
+        cdef Open open = known.open
+        owner = gathering.open(
+            known.behaviour,
+            text_of(line.time.at + 1, TIME_LENGTH),
+            key,
+            text_of(line.audit_id.at + 1, line.audit_id.length - 2),
+            self.string_of(line.name),
+            self.string_of(line.uri),
+            lines.load,
+            where,
+            lines.file,
+            where[2],
+        )
+        if owner is None:
             return 0
-        owner, time, key, members = opened
+        time, first_key, members = gathering.begun(owner)
         if len(time) != TIME_LENGTH:
             return 0
-        open = known.open
-        if open is None or open.gathering is not gathering or open.owner != <uint32_t>owner:
-            open = Open()
-            open.gathering = gathering
-            open.owner = owner
-            open.members = members
-            memcpy(open.span, line.time.at + 1, SPAN_LENGTH)
-            memset(open.last_time, 0, TIME_LENGTH)
-            known.open = open
-            self.opened.append(open)
+        open = Open()
+        open.gathering = gathering
+        open.owner = owner
+        open.members = members
+        open.first_key = first_key
         memcpy(open.first_time, PyBytes_AS_STRING(time.encode()), TIME_LENGTH)
-        open.first_key = key
+        memcpy(open.span, line.time.at + 1, SPAN_LENGTH)
+        memset(open.last_time, 0, TIME_LENGTH)
+        known.open = open
+        self.opened.append(open)
         return 0
