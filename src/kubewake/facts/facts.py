@@ -1,5 +1,6 @@
 """Facts: what one request means, worked out on demand and remembered for as long as the event is judged."""
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -8,6 +9,7 @@ from kubewake.event import AuditEvent
 from kubewake.facts.context import EMPTY, Context
 from kubewake.facts.patch import Patched, read_patch
 from kubewake.facts.registry import READERS
+from kubewake.facts.specification import decode_object
 
 _decode = msgspec.json.Decoder().decode
 
@@ -113,14 +115,14 @@ class Facts:
         """Whether the request creates or changes an object and may so carry its content."""
         return self.event.verb in WRITES
 
-    def _body(self, key: str, raw: msgspec.Raw) -> Any:
+    def _body(self, key: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], Any]) -> Any:
         cache = self.cache
         if key in cache:
             return cache[key]
         body: Any = None
         if memoryview(raw).nbytes:
             try:
-                body = _decode(raw)
+                body = decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                 self.mark_unknown(key)
             if not isinstance(body, (dict, list)):
@@ -133,13 +135,13 @@ class Facts:
     @property
     def request_body(self) -> dict[str, Any] | list[Any] | None:
         """The decoded request body; None where it was not logged or is unreadable (then named in `unknown`)."""
-        body: dict[str, Any] | list[Any] | None = self._body("requestObject", self.event.request_object)
+        body: dict[str, Any] | list[Any] | None = self._body("requestObject", self.event.request_object, decode_object)
         return body
 
     @property
     def response_body(self) -> dict[str, Any] | list[Any] | None:
         """The decoded response body; None where it was not logged or is unreadable (then named in `unknown`)."""
-        body: dict[str, Any] | list[Any] | None = self._body("responseObject", self.event.response_object)
+        body: dict[str, Any] | list[Any] | None = self._body("responseObject", self.event.response_object, _decode)
         return body
 
     @property

@@ -1,5 +1,7 @@
 """What makes a workload dangerous to the node and to its neighbours, in short names."""
 
+from typing import Any
+
 from kubewake.facts.facts import Facts
 from kubewake.facts.hostpath import RUNTIME_SOCKETS, normal_path
 from kubewake.facts.registry import field
@@ -9,6 +11,7 @@ from kubewake.facts.workload import (
     host_network,
     host_paths,
     host_pid,
+    of_spec,
     pinned_to_control_plane,
     security_context_run_as_user,
     sensitive_host_paths,
@@ -38,6 +41,10 @@ def risks(facts: Facts) -> list[str] | None:
     spec, found = spec_of(facts), containers(facts)
     if spec is None or found is None:
         return None
+    return of_spec(facts, "risks", lambda: _risks(facts, found))
+
+
+def _risks(facts: Facts, found: list[dict[str, Any]]) -> list[str]:
     paths = host_paths(facts) or []
     root = any(item["run_as_user"] == 0 or item["run_as_non_root"] is False for item in found)
     claims = (

@@ -3,7 +3,8 @@
 For an update or a patch the fields tell what the client sent, so that a rule sees what this write introduces.
 """
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from kubewake.facts.authorization import code_of
 from kubewake.facts.container import CONTAINER_PARTS, read_containers
@@ -24,6 +25,9 @@ from kubewake.facts.shapes import (
     unique,
     whole,
 )
+from kubewake.facts.specification import remembered
+
+Derived = TypeVar("Derived")
 
 TEMPLATES = {
     "pods": (),
@@ -93,6 +97,11 @@ def spec_of(facts: Facts) -> dict[str, Any] | None:
     return mapping(template.get("spec")) if template is not None else None
 
 
+def of_spec(facts: Facts, name: str, derive: Callable[[], Derived]) -> Derived:
+    """What follows from the specification alone that a workload was written with; once for all of the same template."""
+    return remembered(mapping(facts.written).get("spec"), (name, facts.resource, facts.api_group), derive)
+
+
 @field("workload.kind", "text", "Kind of the pod or of what makes pods; none for other writes and for reads.",
        level="Request", example="DaemonSet")  # fmt: skip
 def kind(facts: Facts) -> str | None:
@@ -146,7 +155,7 @@ def name(facts: Facts) -> str | None:
 )
 def containers(facts: Facts) -> list[dict[str, Any]] | None:
     spec = spec_of(facts)
-    return read_containers(spec) if spec is not None else None
+    return None if spec is None else of_spec(facts, "containers", lambda: read_containers(spec))
 
 
 @field("workload.images", "list", "Images that the write sets.", level="Request", example="[nginx:1.27]")
