@@ -1,15 +1,15 @@
 """Which service accounts are busiest, and which come to life after a long silence: hunting material."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import MINUTE_CHARACTERS, minute
 from kubewake.finding import Attack
 from kubewake.observation import Stub
-from kubewake.rules.correlation import microseconds
 from kubewake.rules.model import RuleInfo
 
 ACTIVE = RuleInfo(
@@ -37,7 +37,7 @@ ACTIVE = RuleInfo(
     window_seconds=86_400,
 )
 
-DAY_MICROSECONDS = 86_400 * 1_000_000
+DAY_MINUTES = 24 * 60
 RANKS = 5
 BUSY_REQUESTS = 1000
 SILENCE_DAYS = 14
@@ -61,11 +61,11 @@ class AccountActivity:
         self._last_days: dict[str, int] = {}
         self._ranked: set[str] = set()
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.actor_kind != "serviceaccount":
-            return
-        day = microseconds(stub.time) // DAY_MICROSECONDS
+            return ()
+        day = minute(stub.time[:MINUTE_CHARACTERS]) // DAY_MINUTES
         if day > self._day:
             self._day = day
             self._requests.clear()
@@ -75,14 +75,17 @@ class AccountActivity:
         self._last_days[user] = day
         if len(self._last_days) > ACCOUNTS_MAX:
             del self._last_days[next(iter(self._last_days))]
+        found: tuple[Detection, ...] = ()
         if last is not None and day - last > SILENCE_DAYS:
-            yield _detection(stub, f"its first request after {day - last} days")
-        requests = self._requests.get(user, 0) + stub.count
-        if user in self._requests or len(self._requests) < ACCOUNTS_MAX:
+            found = (_detection(stub, f"its first request after {day - last} days"),)
+        known = self._requests.get(user)
+        requests = stub.count if known is None else known + stub.count
+        if known is not None or len(self._requests) < ACCOUNTS_MAX:
             self._requests[user] = requests
-        if requests >= BUSY_REQUESTS and user not in self._ranked and len(self._ranked) < RANKS:
+        if requests >= BUSY_REQUESTS and len(self._ranked) < RANKS and user not in self._ranked:
             self._ranked.add(user)
-            yield _detection(stub, f"among the {RANKS} busiest service accounts of the day")
+            found += (_detection(stub, f"among the {RANKS} busiest service accounts of the day"),)
+        return found
 
     def snapshot(self) -> bytes:
         """The counts of the day and the last day of each account."""

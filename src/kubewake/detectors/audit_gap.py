@@ -91,21 +91,37 @@ class AuditGap:
 
     def __init__(self) -> None:
         self._clock = Clock()
+        self._latest = ""
+        """The latest event time as text: what is no later falls into no silence, and its time need not be read."""
         self._levels: Ledger[int, Level] = Ledger(MAX_LEVELS)
         """By hash of a behaviour (who, verb, resource, namespace)."""
         self._ids: Ledger[int, int] = Ledger(MAX_IDS)
         """By hash of an Audit-ID: the request that it names."""
         self._downgrades: list[float] = []
+        self._known: dict[int, tuple[int, int]] = {}
+        """By number of an ordinary behaviour: what `_rank_and_key` says of it."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the stub's time, level and Audit-ID."""
-        now = moment(stub.time)
-        found = [self._listen(stub, now), self._weigh(stub, now)]
+        gap = loss = reuse = None
+        last_time = stub.time if stub.count == 1 else stub.last_time
+        if stub.time > self._latest or last_time > self._latest:
+            gap = self._listen(stub, last_time)
+            self._latest = max(self._latest, last_time)
+        self._clock.events += stub.count
+        rank, key = self._weight_of(stub)
+        if rank:
+            level = self._levels.get(key)
+            if level is not None and level.rank == rank:
+                level.requests += stub.count
+            else:
+                loss = self._change_level(stub, rank, key)
         if stub.count == 1 and stub.audit_id and stub.stage != "RequestReceived":
-            found.append(self._identify(stub))
-        return NOTHING if not any(found) else [item for item in found if item is not None]
+            reuse = self._identify(stub)
+        return [item for item in (gap, loss, reuse) if item is not None] if gap or loss or reuse else NOTHING
 
-    def _listen(self, stub: Stub, now: float) -> Detection | None:
+    def _listen(self, stub: Stub, last_time: str) -> Detection | None:
+        now = moment(stub.time)
         clock = self._clock
         if not clock.events:
             clock.first = clock.latest = now
@@ -118,25 +134,26 @@ class AuditGap:
                 found = _detection(stub, "silence", text)
             else:
                 clock.silence = silence
-        clock.events += stub.count
-        latest = now if stub.count == 1 else moment(stub.last_time)
-        clock.latest = max(clock.latest, latest)
+        clock.latest = max(clock.latest, moment(last_time))
         return found
 
-    def _weigh(self, stub: Stub, now: float) -> Detection | None:
-        rank = RANK.get(stub.level, 0)
-        if not rank or not stub.resource or stub.outcome != "allowed":
-            return None
-        behaviour = (stub.user, stub.verb, stub.api_group, stub.resource, stub.subresource, stub.namespace)
-        key = xxhash.xxh3_64_intdigest("\0".join(behaviour).encode())
+    def _weight_of(self, stub: Stub) -> tuple[int, int]:
+        if not stub.behaviour:
+            return _rank_and_key(stub)
+        known = self._known.get(stub.behaviour)
+        if known is None:
+            if len(self._known) >= MAX_LEVELS:
+                self._known.clear()
+            known = self._known[stub.behaviour] = _rank_and_key(stub)
+        return known
+
+    def _change_level(self, stub: Stub, rank: int, key: int) -> Detection | None:
         level = self._levels.get(key)
-        if level is not None and rank == level.rank:
-            level.requests += stub.count
-            return None
         if level is None or rank > level.rank or level.requests < LEVEL_REQUESTS:
             self._levels.put(key, Level(rank, stub.count))
             return None
         self._levels.put(key, Level(rank, stub.count))
+        now = moment(stub.time)
         self._downgrades = [time for time in self._downgrades if now - time < REPORT_SECONDS]
         self._downgrades.append(now)
         if len(self._downgrades) < DOWNGRADES:
@@ -165,9 +182,19 @@ class AuditGap:
         """Go on from a snapshot."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._clock = saved.clock
+        self._latest = ""
         self._levels.fill(list(saved.levels))
         self._ids.fill(list(saved.ids))
         self._downgrades = saved.downgrades
+
+
+def _rank_and_key(stub: Stub) -> tuple[int, int]:
+    """How much is logged of the stub's behaviour, and a hash that stands for it; two noughts where that says nothing."""
+    rank = RANK.get(stub.level, 0)
+    if not rank or not stub.resource or stub.outcome != "allowed":
+        return 0, 0
+    behaviour = (stub.user, stub.verb, stub.api_group, stub.resource, stub.subresource, stub.namespace)
+    return rank, xxhash.xxh3_64_intdigest("\0".join(behaviour).encode())
 
 
 def _detection(stub: Stub, kind: str, text: str, severity: Severity | None = None) -> Detection:

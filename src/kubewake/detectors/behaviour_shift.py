@@ -1,6 +1,6 @@
 """An identity that changes in several respects at once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -84,27 +84,33 @@ class BehaviourShift:
         self._characters: Ledger[str, Character] = Ledger(IDENTITIES_MAX)
         self._familiar: dict[int, int] = {}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.actor_kind not in ("human", "serviceaccount", "node") or not stub.user:
-            return
+            return ()
         now = microseconds(stub.time)
-        character = self._characters.get(stub.user) or Character(now)
-        self._characters.put(stub.user, character)
-        known = (
-            character.requests >= HISTORY_REQUESTS
-            and now - character.first >= HISTORY_MICROSECONDS
-            and len(character.values) < VALUES_MAX
-        )
+        character = self._characters.renew(stub.user)
+        if character is None:
+            character = Character(now)
+            self._characters.put(stub.user, character)
+        requests = character.requests
         character.requests += stub.count
         day = now // DAY_MICROSECONDS
         behaviour = behaviour_of(stub)
         if self._familiar.get(behaviour) == day:
-            return
+            return ()
         if len(self._familiar) >= FAMILIAR_MAX:
             self._familiar.clear()
         self._familiar[behaviour] = day
-        new = _learn(character, stub, day)
+        known = (
+            requests >= HISTORY_REQUESTS
+            and now - character.first >= HISTORY_MICROSECONDS
+            and len(character.values) < VALUES_MAX
+        )
+        return self._compare(stub, character, now, known=known)
+
+    def _compare(self, stub: Stub, character: Character, now: int, *, known: bool) -> Iterator[Detection]:
+        new = _learn(character, stub, now // DAY_MICROSECONDS)
         if not new or not known or stub.values.get("actor.in_profile"):
             return
         fresh = {name: item for name, item in character.fresh.items() if now - item[0] < TOGETHER_MICROSECONDS}

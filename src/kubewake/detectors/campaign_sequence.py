@@ -1,6 +1,6 @@
 """Several rules against one identity or credential, over tactics: within a day, or spread over days."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 
 import msgspec
@@ -111,34 +111,33 @@ class CampaignSequence:
     def __init__(self) -> None:
         self._steps: Ledger[str, list[Step]] = Ledger(MAX_ENTITIES)
         self._rules: Mapping[str, RuleInfo] | None = None
+        self._serious: dict[str, RuleInfo] = {}
+        """Those of the rules whose hits are steps."""
 
     def brief(self, rules: Mapping[str, RuleInfo]) -> None:
         """Take the cards of the rules whose hits will come."""
         self._rules = rules
+        self._serious = {name: info for name, info in rules.items() if _is_serious(info)}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Add the stub's hits to the identity's record; report sequences that they complete."""
         if not stub.hits or stub.values.get("actor.in_profile") or stub.actor_kind in ("control-plane", "cloud"):
-            return
+            return ()
         if not stub.user and not stub.source:
-            return
+            return ()
+        if self._rules is None:
+            self.brief(shipped_rules())
+        known = self._serious
+        serious = [known[hit.rule] for hit in stub.hits if hit.rule in known and hit.suppressed_by is None]
+        return self._follow(stub, serious, self._rules or known) if serious else ()
+
+    def _follow(self, stub: Stub, serious: list[RuleInfo], rules: Mapping[str, RuleInfo]) -> Iterator[Detection]:
         key = f"{stub.user} {stub.source}"
         now = moment(stub.time)
-        rules = shipped_rules() if self._rules is None else self._rules
-        added = False
         steps = [item for item in self._steps.get(key) or [] if now - item.time <= HORIZON_SECONDS]
-        for hit in stub.hits:
-            info = rules.get(hit.rule)
-            if info is None or hit.suppressed_by is not None or info.audience != "everyone" or not info.tactic:
-                continue
-            nats = NATS[info.level]
-            if nats < NATS["high"]:
-                continue
+        for info in serious:
             steps = [item for item in steps if item.rule != info.id]
-            steps.append(Step(info.id, info.tactic, nats, now, evidence_of(stub)))
-            added = True
-        if not added:
-            return
+            steps.append(Step(info.id, info.tactic, NATS[info.level], now, evidence_of(stub)))
         self._steps.put(key, steps[-MAX_STEPS:])
         yield from _judge(stub, stub.user or stub.source, steps, now, rules)
 
@@ -149,6 +148,10 @@ class CampaignSequence:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         self._steps.fill(list(msgspec.msgpack.decode(data, type=_Saved).steps))
+
+
+def _is_serious(info: RuleInfo) -> bool:
+    return info.audience == "everyone" and bool(info.tactic) and NATS[info.level] >= NATS["high"]
 
 
 def _judge(

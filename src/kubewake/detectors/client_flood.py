@@ -1,6 +1,6 @@
 """One caller under ever new user agents: memory exhaustion of old API servers (CVE-2020-8552)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import msgspec
 import xxhash
@@ -65,7 +65,7 @@ class ClientFlood:
     def __init__(self) -> None:
         self._callers: Ledger[str, Agents] = Ledger(MAX_CALLERS)
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Count the stub's user agent."""
         caller = f"{stub.user} {stub.source}"
         agents = self._callers.get(caller)
@@ -74,10 +74,11 @@ class ClientFlood:
             agents = Agents(now, set())
             self._callers.put(caller, agents)
         if len(agents.seen) >= AGENTS:
-            return
+            return ()
         agents.seen.add(xxhash.xxh3_64_intdigest(stub.user_agent.encode()))
-        if len(agents.seen) == AGENTS:
-            yield Detection(rule=FLOOD.id, stub=stub, values={"flood.agents": AGENTS})
+        if len(agents.seen) < AGENTS:
+            return ()
+        return (Detection(rule=FLOOD.id, stub=stub, values={"flood.agents": AGENTS}),)
 
     def snapshot(self) -> bytes:
         """All state."""

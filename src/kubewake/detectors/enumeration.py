@@ -1,7 +1,7 @@
 """Clients that go through endpoints and kinds of objects to see which of them answer."""
 
 from collections import deque
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import msgspec
@@ -113,18 +113,18 @@ class Enumeration:
         self._steps: dict[str, deque[Step]] = {}
         self._refused: dict[str, int] = {}
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.actor_kind in SYSTEM_KINDS or stub.values.get("actor.in_profile"):
-            return
+            return ()
         anonymous = stub.actor_kind == "anonymous"
         if anonymous and not stub.resource and stub.outcome == "allowed":
-            return  # health checks and public documents
+            return ()  # health checks and public documents
         blind = anonymous and not stub.source and not stub.user_agent
         if blind and stub.code == UNAUTHORIZED:
-            return  # a failed login may be anybody's: rules of their own count these
+            return ()  # a failed login may be anybody's: rules of their own count these
         if not anonymous and (stub.verb not in READS_AND_WRITES or stub.stage == "ResponseStarted" or not stub.user):
-            return
+            return ()
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
         now = microseconds(stub.time)
         window = _window(anonymous=anonymous, blind=blind)
@@ -143,18 +143,19 @@ class Enumeration:
         if stub.outcome != "allowed":
             self._refused[key] = now
         if len(steps) <= PATHS_ABOVE or now - self._refused.get(key, -window) >= window:
-            return
+            return ()
+        if not _looks_around(steps, anonymous=anonymous):
+            return ()
+        values: dict[str, Any] = {
+            "paths": len({step.path for step in steps}),
+            "kinds": len({step.resource for step in steps} - {""}),
+            "user.username": stub.user,
+            "source.ip": stub.source,
+            "userAgent": stub.user_agent,
+        }
+        earlier = tuple([step.evidence for step in steps][:-1])
         info = ANONYMOUS if anonymous else MIXED
-        if _looks_around(steps, anonymous=anonymous):
-            values: dict[str, Any] = {
-                "paths": len({step.path for step in steps}),
-                "kinds": len({step.resource for step in steps} - {""}),
-                "user.username": stub.user,
-                "source.ip": stub.source,
-                "userAgent": stub.user_agent,
-            }
-            earlier = tuple(step.evidence for step in steps)[:-1]
-            yield Detection(rule=info.id, stub=stub, evidence=earlier, values=values)
+        return (Detection(rule=info.id, stub=stub, evidence=earlier, values=values),)
 
     def snapshot(self) -> bytes:
         """The steps of all clients, longest idle first, and when each was last refused."""
@@ -174,17 +175,17 @@ def _window(*, anonymous: bool, blind: bool) -> int:
 
 def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
     most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-    if len(steps) >= most or sum(step.count for step in steps) >= most:
-        return False
     if (
-        len({step.path for step in steps}) <= PATHS_ABOVE
+        len(steps) >= most
         or len({step.resource for step in steps} - {""}) <= KINDS_ABOVE
+        or len({step.path for step in steps}) <= PATHS_ABOVE
+        or sum([step.count for step in steps]) >= most
     ):
         return False
-    denied = any(step.outcome == "denied" for step in steps)
+    outcomes = {step.outcome for step in steps}
     if anonymous:
-        return denied or sum(step.count for step in steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
-    return denied and any(step.outcome == "allowed" for step in steps)
+        return "denied" in outcomes or sum(step.count for step in steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
+    return "denied" in outcomes and "allowed" in outcomes
 
 
 NOT_FOUND = 404

@@ -7,6 +7,7 @@ both are forged.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import parse_qs
 
 import msgspec
@@ -112,8 +113,10 @@ class FieldManager:
         return ()
 
     def _writer(self, name: str, now: float) -> Writer:
-        writer = self._writers.get(name) or Writer(now, {})
-        self._writers.put(name, writer)  # who is at work is not the next to be forgotten
+        writer = self._writers.renew(name)  # who is at work is not the next to be forgotten
+        if writer is None:
+            writer = Writer(now, {})
+            self._writers.put(name, writer)
         return writer
 
     def snapshot(self) -> bytes:
@@ -128,8 +131,11 @@ class FieldManager:
 def manager_of(uri: str) -> str:
     """The field manager that a request states, cut where field managers end (128 characters); empty for none."""
     query = uri.partition("?")[2]
-    if "fieldManager=" not in query:
-        return ""
+    return _manager_in(query) if "fieldManager=" in query else ""
+
+
+@lru_cache(maxsize=4096)
+def _manager_in(query: str) -> str:
     return parse_qs(query).get("fieldManager", [""])[0][:128]
 
 

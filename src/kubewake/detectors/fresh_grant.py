@@ -114,7 +114,7 @@ class FreshGrant:
             return ()
         action = _action(stub)
         found: Iterable[Detection] = ()
-        if action in self._denials or (stub.reason and any(name in self._grants for name in reason_keys(stub.reason))):
+        if self._denials.get(action) is not None or self._names_grant(stub.reason):
             found = tuple(self._judge(stub, action))
         if stub.api_group == "rbac.authorization.k8s.io" and stub.verb in ("create", "update", "patch"):
             key = written_grant(stub.resource, stub.namespace, stub.name or str(stub.values.get("object.name", "")))
@@ -123,6 +123,14 @@ class FreshGrant:
                 writer = stub.impersonated or stub.user
                 self._grants.put(key, Written(writer, stub.source, routine, evidence_of(stub)))
         return found
+
+    def _names_grant(self, reason: str) -> bool:
+        """Whether the binding or the role that allowed a request was written of late."""
+        if reason and self._grants:
+            for name in reason_keys(reason):
+                if self._grants.get(name) is not None:
+                    return True
+        return False
 
     def _judge(self, stub: Stub, action: tuple[str, str, str, str, str]) -> Iterator[Detection]:
         denial = self._denials.get(action)

@@ -1,6 +1,6 @@
 """Host files reached through storage: a volume that stands for them, its claim, and the pod that mounts the claim."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -90,14 +90,15 @@ class HostpathVolume:
     def __init__(self) -> None:
         self._state = _State()
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.outcome != "allowed" or stub.subresource or stub.values.get("request.dry_run"):
-            return
+            return ()
         if stub.resource == "persistentvolumes":
             self._volume(stub)
         elif stub.verb in ("create", "update", "patch") and not stub.values.get("workload.owner_kind"):
-            yield from self._mounted(stub)
+            return self._mounted(stub)
+        return ()
 
     def _volume(self, stub: Stub) -> None:
         if stub.verb == "delete":
@@ -112,7 +113,7 @@ class HostpathVolume:
             for claim in stub.values.get("storage.claims") or ():
                 _put(self._state.claims, str(claim), name, CLAIMS_MAX)
 
-    def _mounted(self, stub: Stub) -> Iterator[Detection]:
+    def _mounted(self, stub: Stub) -> Iterable[Detection]:
         for claim in stub.values.get("storage.claims") or ():
             name = self._state.claims.get(f"{stub.namespace}/{claim}", "")
             volume = self._state.volumes.get(name)
@@ -124,8 +125,8 @@ class HostpathVolume:
                     "user.username": stub.user,
                     "target.namespace": stub.namespace,
                 }
-                yield Detection(rule=INFO.id, stub=stub, evidence=(volume.evidence,), values=values)
-                return
+                return (Detection(rule=INFO.id, stub=stub, evidence=(volume.evidence,), values=values),)
+        return ()
 
     def snapshot(self) -> bytes:
         """Volumes and claims, oldest first."""

@@ -1,6 +1,6 @@
 """Hands on the keyboard: one identity going from pod to pod, or using what it found inside one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -128,13 +128,11 @@ class KeyboardSession:
     def __init__(self) -> None:
         self._state = _State()
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.resource == "pods" and stub.subresource in ENTRIES and stub.outcome == "allowed":
-            if stub.verb in ("create", "get", "patch", "update"):
-                yield from self._entered(stub)
-        elif stub.pod:
-            yield from self._acted(stub)
+            return self._entered(stub) if stub.verb in ("create", "get", "patch", "update") else ()
+        return self._acted(stub) if stub.pod else ()
 
     def _entered(self, stub: Stub) -> Iterator[Detection]:
         now = microseconds(stub.time)
@@ -162,10 +160,10 @@ class KeyboardSession:
             severity="high" if wide else None,
         )
 
-    def _acted(self, stub: Stub) -> Iterator[Detection]:
+    def _acted(self, stub: Stub) -> Iterable[Detection]:
         account = service_account_of(stub.user)
         if account is None or stub.client in ("empty", "other"):
-            return
+            return ()
         pod = f"{account[0]}/{stub.pod}"
         clients = self._state.clients.pop(pod, None) or set()
         entry = self._state.entries.get(pod)
@@ -178,16 +176,17 @@ class KeyboardSession:
         if len(clients) < CLIENTS_MAX and not strange:
             clients.add(stub.client)
         _put(self._state.clients, pod, clients, PODS_MAX)
-        if entry is not None and strange:
-            values: dict[str, Any] = {
-                "entered_by": entry.by,
-                "pod": pod,
-                "pod_name": stub.pod,
-                "namespace": account[0],
-                "client": stub.client,
-                "user.username": stub.user,
-            }
-            yield Detection(rule=TAKEN.id, stub=stub, evidence=(entry.evidence,), values=values)
+        if entry is None or not strange:
+            return ()
+        values: dict[str, Any] = {
+            "entered_by": entry.by,
+            "pod": pod,
+            "pod_name": stub.pod,
+            "namespace": account[0],
+            "client": stub.client,
+            "user.username": stub.user,
+        }
+        return (Detection(rule=TAKEN.id, stub=stub, evidence=(entry.evidence,), values=values),)
 
     def snapshot(self) -> bytes:
         """Visits, entries and clients, least recent first."""

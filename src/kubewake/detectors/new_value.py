@@ -1,13 +1,13 @@
 """First times: something that an identity, or the whole cluster, with a past did not do before (see `novelty_table`)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import msgspec
 import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, Entry, words_of
+from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, WRITES, Entry, words_of
 from kubewake.observation import Stub
 from kubewake.rules.correlation import microseconds
 
@@ -19,13 +19,32 @@ SEEN_MAX = 200_000
 USERS_MAX = 20_000
 FAMILIAR_MAX = 100_000
 
+OF_BODIES = tuple(entry for entry in ENTRIES if entry.from_body)
+"""What of a familiar behaviour may still be new."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
 
 def behaviour_of(stub: Stub) -> int:
     """A hash of everything in a request that its body and names do not decide."""
-    return stub.behaviour or xxhash.xxh3_64_intdigest(
-        f"{stub.user}\0{stub.verb}\0{stub.resource}\0{stub.subresource}\0{stub.namespace}\0{stub.user_agent}\0"
-        f"{stub.source}\0{stub.outcome}\0{stub.code}\0{stub.reason}\0{stub.stage}\0{stub.client}\0{stub.groups}".encode()
+    if stub.behaviour:
+        return stub.behaviour
+    words = (
+        stub.user,
+        stub.verb,
+        stub.resource,
+        stub.subresource,
+        stub.namespace,
+        stub.user_agent,
+        stub.source,
+        stub.outcome,
+        stub.code,
+        stub.reason,
+        stub.stage,
+        stub.client,
+        stub.groups,
     )
+    return xxhash.xxh3_64_intdigest(_encode(words))
 
 
 class Past(Struct, array_like=True):
@@ -62,9 +81,6 @@ class NewValue:
         cluster = self._cluster
         if cluster is None:
             cluster = self._cluster = Past(now)
-        known = {"user": user.is_known(now), "cluster": cluster.is_known(now)}
-        user.requests += stub.count
-        cluster.requests += stub.count
         day = now // DAY_MICROSECONDS
         behaviour = behaviour_of(stub)
         familiar = self._familiar.get(behaviour) == day
@@ -72,17 +88,22 @@ class NewValue:
             if len(self._familiar) >= FAMILIAR_MAX:
                 self._familiar.clear()
             self._familiar[behaviour] = day
-        if familiar and stub.resource not in WITH_BODIES:
-            return ()
-        return self._compare(stub, day, known, familiar=familiar)
+        found: Iterable[Detection] = ()
+        if not familiar or (stub.resource in WITH_BODIES and (stub.verb in WRITES or stub.subresource == "exec")):
+            known = {"user": user.is_known(now), "cluster": cluster.is_known(now)}
+            found = self._compare(stub, day, known, OF_BODIES if familiar else ENTRIES)
+        user.requests += stub.count
+        cluster.requests += stub.count
+        return found
 
-    def _compare(self, stub: Stub, day: int, known: dict[str, bool], *, familiar: bool) -> Iterator[Detection]:
-        for entry in ENTRIES:
-            if (familiar and not entry.from_body) or not entry.applies(stub):
-                continue
-            new = self._learn(entry, stub, day)
-            if new is not None and known[entry.history]:
-                yield Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new)))
+    def _compare(self, stub: Stub, day: int, known: dict[str, bool], entries: Iterable[Entry]) -> list[Detection]:
+        found = []
+        for entry in entries:
+            if entry.applies(stub):
+                new = self._learn(entry, stub, day)
+                if new is not None and known[entry.history]:
+                    found.append(Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new))))
+        return found
 
     def _past_of(self, stub: Stub, now: int) -> Past:
         past = self._users.get(stub.user)

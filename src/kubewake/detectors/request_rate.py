@@ -8,9 +8,9 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
+from kubewake.detectors.ledger import MINUTE_CHARACTERS, minute
 from kubewake.finding import Attack
 from kubewake.observation import Stub
-from kubewake.rules.correlation import microseconds
 from kubewake.rules.model import RuleInfo
 
 RATE = RuleInfo(
@@ -41,7 +41,7 @@ RATE = RuleInfo(
     group_by=("user.username", "what"),
 )
 
-SPAN_MICROSECONDS = 300 * 1_000_000
+SPAN_MINUTES = 5
 HISTORY_SPANS = 12
 """An hour of activity before anything counts as unusual."""
 DEVIATIONS = 6.0
@@ -97,25 +97,28 @@ class RequestRate:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order; stubs of several events count at the time of their first."""
-        if not stub.user:
+        user = stub.user
+        if not user:
             return ()
-        span = microseconds(stub.time) // SPAN_MICROSECONDS
-        activity = self._activities.pop(stub.user, None)
+        span = minute(stub.time[:MINUTE_CHARACTERS]) // SPAN_MINUTES
+        activities = self._activities
+        activity = activities.pop(user, None)
         if activity is None:
             activity = Activity(span, span, Pace(), Pace())
-            if len(self._activities) >= IDENTITIES_MAX:
-                del self._activities[next(iter(self._activities))]
-        self._activities[stub.user] = activity
+            if len(activities) >= IDENTITIES_MAX:
+                del activities[next(iter(activities))]
+        activities[user] = activity
+        requests = activity.requests
         passed = span - activity.span
         if passed > 0:
-            activity.requests.close(passed)
+            requests.close(passed)
             activity.errors.close(passed)
             activity.span = span
-        activity.requests.current += stub.count
+        requests.current += stub.count
         is_error = stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES
         if is_error:
             activity.errors.current += stub.count
-        if activity.requests.current < REQUESTS_ENOUGH and not (is_error and activity.errors.current >= ERRORS_ENOUGH):
+        if requests.current < REQUESTS_ENOUGH and not (is_error and activity.errors.current >= ERRORS_ENOUGH):
             return ()
         return self._compare(stub, activity, is_error=is_error)
 

@@ -207,8 +207,10 @@ class SharedCredential:
         if kind not in ("serviceaccount", "node", "human") or stub.code == UNAUTHENTICATED or not stub.user:
             return ()
         key = stub.credential or f"user {stub.user}"
-        use = self._uses.get(key) or Use()
-        self._uses.put(key, use)
+        use = self._uses.renew(key)
+        if use is None:
+            use = Use()
+            self._uses.put(key, use)
         now = microseconds(stub.time)
         found = tuple(_judge_person(use, stub, now)) if kind == "human" else _judge_machine(use, stub, now)
         use.requests += stub.count
@@ -264,17 +266,10 @@ def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
     network = network_of(stub.source)
     if not network or stub.client == "empty":
         return
-    others = [
-        (name, place)
-        for name, place in use.networks.items()
-        if name != network and now - place.last < CONCURRENT_MICROSECONDS
-    ]
-    strange = (
-        network not in use.networks
-        and use.requests >= HISTORY_REQUESTS
-        and bool(others)
-        and not any(stub.client in place.clients for place in use.networks.values())
-    )
+    others: list[Place] = []
+    if network not in use.networks and use.requests >= HISTORY_REQUESTS:
+        others = [place for place in use.networks.values() if now - place.last < CONCURRENT_MICROSECONDS]
+    strange = bool(others) and not any(stub.client in place.clients for place in use.networks.values())
     address = _visit_address(use, stub, network, now)
     if (
         address is not None
@@ -291,9 +286,9 @@ def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
     place = _visit(use.networks, network, stub, now, reported=strange)
     if place is None:
         return
-    usual = [name for name, other in use.networks.items() if not other.reported and name != network]
     if place.reported and now - place.first < REPORTED_MICROSECONDS:
-        yield _detection(PERSON, stub, usual, network, [other.evidence for _, other in others[:1]] if strange else [])
+        usual = [name for name, other in use.networks.items() if not other.reported and name != network]
+        yield _detection(PERSON, stub, usual, network, [other.evidence for other in others[:1]] if strange else [])
 
 
 def _visit_address(use: Use, stub: Stub, network: str, now: int) -> Place | None:
@@ -329,9 +324,14 @@ def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reporte
         if len(places) >= PLACES_MAX:
             return None
         place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
-    place.requests, place.ahead = place.requests_until(now) + 1, 0 if now >= place.last else place.ahead
-    place.ahead += stub.count - 1
-    place.last = max(place.last, now if stub.count == 1 else microseconds(stub.last_time))
+    if now >= place.last:
+        place.requests += place.ahead
+        place.ahead = 0
+        place.last = now
+    place.requests += 1
+    if stub.count > 1:
+        place.ahead += stub.count - 1
+        place.last = max(place.last, microseconds(stub.last_time))
     if stub.client not in place.clients and len(place.clients) < PLACES_MAX:
         place.clients = place.clients | {stub.client}
     return place

@@ -6,6 +6,7 @@ node (host network, masquerading) prove nothing and are let pass.
 """
 
 from collections.abc import Iterable
+from functools import lru_cache
 from ipaddress import ip_address
 
 import msgspec
@@ -98,6 +99,7 @@ class _Saved(Struct):
     counts: tuple[int, int]
 
 
+@lru_cache(maxsize=8192)
 def network_of(address: str) -> str:
     """The /16 (IPv4) or /48 (IPv6) that an address lies in; "" where the text is no address."""
     try:

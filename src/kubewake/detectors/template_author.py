@@ -1,6 +1,6 @@
 """Risky pods that controllers start, tied to the person or program that wrote their template."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import msgspec
@@ -93,25 +93,26 @@ class TemplateAuthor:
     def __init__(self) -> None:
         self._state = _State()
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         if stub.outcome != "allowed" or stub.subresource or stub.values.get("request.dry_run"):
-            return
+            return ()
         if stub.verb == "delete":
             self._state.templates.pop(_key(stub, KINDS.get(stub.resource, ""), stub.name), None)
-            return
+            return ()
         risks = [risk for risk in stub.values.get("workload.risks") or () if risk in RISKS]
         if not risks or stub.verb not in ("create", "update", "patch"):
-            return
+            return ()
         owner_kind = stub.values.get("workload.owner_kind")
         origin = self._origin(stub, owner_kind) if owner_kind else ""
         if stub.resource == "pods":
-            yield from self._started(stub, origin, risks)
-        elif owner_kind:
+            return self._started(stub, origin, risks)
+        if owner_kind:
             if origin:
                 _put(self._state.owned, _key(stub, KINDS[stub.resource], _name(stub)), origin, OWNED_MAX)
         else:
             self._written(stub, risks)
+        return ()
 
     def _origin(self, stub: Stub, owner_kind: str) -> str:
         """The key of the template at the top of the chain of owners; "" where it was not seen."""

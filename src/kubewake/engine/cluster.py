@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from kubewake.baseline import Baseline
 from kubewake.baseline.catalog import rows_of
-from kubewake.detectors import Detector, DetectorSet, cluster_detectors
+from kubewake.detectors import Detector, DetectorSet, cluster_detectors, scene_of
 from kubewake.detectors.failure import Failures, Part, note, restore_parts, save_parts, together
-from kubewake.engine.access import Access
+from kubewake.engine.access import KINDS, Access
 from kubewake.engine.findings import FindingBook
 from kubewake.engine.saved import BASELINE
 from kubewake.engine.settled import Settled, is_upkeep
@@ -54,27 +54,29 @@ class ClusterFold:
             if accusations:
                 self.stories.observe(stub, accusations)
             return
-        try:
-            self._access.observe(stub)
-        except Exception as error:
-            note(self._failures, "rbac", error, stub)
-        try:
-            self._versions.observe(stub)
-        except Exception as error:
-            note(self._failures, "versions", error, stub)
-        for hit in stub.hits:
-            self._accuse(accusations, book, hit, stub, (), None, None)
-        self._correlate(stub, book, accusations)
         repeat = False
         try:
             repeat = self._settled.is_repeat(stub)
         except Exception as error:
             note(self._failures, "settled", error, stub)
+        if not repeat or stub.resource in KINDS:
+            try:
+                self._access.observe(stub)
+            except Exception as error:
+                note(self._failures, "rbac", error, stub)
+        if not repeat:  # which would name the same client again
+            try:
+                self._versions.observe(stub)
+            except Exception as error:
+                note(self._failures, "versions", error, stub)
+        for hit in stub.hits:
+            self._accuse(accusations, book, hit, stub, (), None, None)
+        self._correlate(stub, book, accusations)
         if repeat:
             detections = self._detectors.count(stub)
         else:
-            detections = self._detectors.observe(stub)
-            detections += fleet.observe(stub)
+            scene = scene_of(stub)
+            detections = [*self._detectors.observe(stub, scene), *fleet.observe(stub, scene)]
         for detection in detections:
             suppressor = self._suppressor(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)
@@ -96,10 +98,9 @@ class ClusterFold:
     def _correlate(self, stub: Stub, book: FindingBook, accusations: list[Accusation]) -> None:
         """Pass a stub to the correlations, and what they complete to the book."""
         try:
-            if stub.hits or self._correlator.waiting:
-                for match in self._correlator.observe(stub):
-                    hit = Hit(match.rule, match.suppressed_by, match.values)
-                    self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
+            for match in self._correlator.observe(stub):
+                hit = Hit(match.rule, match.suppressed_by, match.values)
+                self._accuse(accusations, book, hit, match.stub, match.evidence, match.group, None)
         except Exception as error:
             note(self._failures, "correlations", error, stub)
 

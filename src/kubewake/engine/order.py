@@ -99,6 +99,7 @@ class Order:
         """Take in an observation; duplicates are counted and taken back out of their stubs."""
         stubs = observation.stubs
         self._drop_duplicates(array("Q", observation.keys), array("I", observation.owners), observation.fed, stubs)
+        committed, spans = self._committed, self._spans
         for stub in stubs:
             if not stub.count:
                 continue
@@ -106,10 +107,13 @@ class Order:
                 if not any(self._is_answered(stub.key >> 2, generation) for generation in self._generations):
                     self._received[stub.key >> 2] = stub
                 continue
-            span = stub.time[:SPAN_CHARACTERS]
-            if self._committed and span <= self._committed:
+            name = stub.time[:SPAN_CHARACTERS]
+            if committed and name <= committed:
                 self.counts.late += stub.count
-            self._spans.setdefault(span, _Span()).add(stub)
+            span = spans.get(name)
+            if span is None:
+                span = spans[name] = _Span()
+            span.add(stub)
         self._latest = max(self._latest, observation.last_time)
 
     def take(self, *, flush: bool = False, at_once: bool = False) -> list[Stub]:
@@ -130,7 +134,7 @@ class Order:
         for span in sorted(ready):
             stubs = list(self._spans.pop(span))
             stubs.sort(key=_IN_TIME)
-            taken.extend(stub for stub in stubs if not self._is_completion(stub))
+            taken.extend([stub for stub in stubs if not self._is_completion(stub)])
         if hurry:
             self.counts.hurried += len(taken)
         elif ready and not (flush or at_once):
@@ -239,13 +243,12 @@ class Order:
 
     def _is_completion(self, stub: Stub) -> bool:
         """Whether the request was already judged at its start, with the same result."""
-        request, stage = stub.key >> 2, stub.key & 3
-        if stage == _STARTED:
+        if stub.key & 3 == _STARTED:
             if len(self._started) >= MAX_STARTED:
                 self._started.pop(next(iter(self._started)))
-            self._started[request] = tuple(hit.rule for hit in stub.hits)
+            self._started[stub.key >> 2] = tuple(hit.rule for hit in stub.hits)
             return False
-        started = self._started.pop(request, None) if stub.hits and self._started else None
+        started = self._started.pop(stub.key >> 2, None) if stub.hits and self._started else None
         return started is not None and {hit.rule for hit in stub.hits} <= set(started)
 
     def _drop_duplicates(
@@ -280,13 +283,13 @@ class Order:
 
 def joined(one: Stub, other: Stub) -> Stub:
     """Ordinary stubs of one behaviour and span as one: the earlier, which counts both."""
-    named = [*_members(one), *_members(other)]
     first, second = (one, other) if (one.time, one.key) <= (other.time, other.key) else (other, one)
+    named = [] if is_upkeep(first) else [*_members(first), *_members(second)]
     first.count += second.count
     if (second.last_time, second.last_key) > (first.last_time, first.last_key):
         first.last_time, first.last_key = second.last_time, second.last_key
         first.last_audit_id = second.last_audit_id
-    if len(named) > 2 and not is_upkeep(first):
+    if len(named) > 2:
         first.members = earliest(named)
     return first
 

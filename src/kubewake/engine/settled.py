@@ -35,7 +35,7 @@ class Settled:
         """Whether the stub repeats what has passed in the same hour or day; remembers it otherwise."""
         if not stub.behaviour or stub.hits:
             return False
-        hour = stub.time[: DAY_CHARACTERS if is_upkeep(stub) else HOUR_CHARACTERS]
+        hour = stub.time[: DAY_CHARACTERS if stub.values.get("actor.in_profile") else HOUR_CHARACTERS]
         if self._hours.get(stub.behaviour) == hour:
             return True
         if len(self._hours) >= MAX_SETTLED:

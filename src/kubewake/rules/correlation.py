@@ -109,18 +109,19 @@ class Correlator:
                 self._by_base.setdefault(name, []).append(rule)
         self._groups: dict[str, dict[tuple[str, ...], _Group]] = {name: {} for name in self._rules}
         self._sizes: dict[str, int] = dict.fromkeys(self._rules, 0)
+        self._waiting = {name for name, rule in self._rules.items() if waits_for_close(rule)}
         self._due: list[tuple[int, str, tuple[str, ...]]] = []
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
 
-    @property
-    def waiting(self) -> bool:
-        """Whether the passing of time alone can complete a window."""
-        return bool(self._due)
-
-    def observe(self, stub: Stub) -> Iterator[CorrelationHit]:
+    def observe(self, stub: Stub) -> Iterable[CorrelationHit]:
         """Pass a stub; yields what its hits, or the time that has passed, complete."""
-        now = microseconds(stub.time)
+        concerned = bool(self._due)
+        for hit in stub.hits:
+            concerned = concerned or hit.rule in self._by_base
+        return self._pass(stub, microseconds(stub.time)) if concerned else ()
+
+    def _pass(self, stub: Stub, now: int) -> Iterator[CorrelationHit]:
         queue: list[CorrelationHit] = list(self._close_before(now)) if self._due else []
         yield from queue
         hits: dict[str, Hit] = {hit.rule: hit for hit in stub.hits}
@@ -142,7 +143,8 @@ class Correlator:
                     queue.append(match)
             hits = {}
 
-    def _feed(self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]) -> Iterator[CorrelationHit]:
+    def _feed(self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+        found: list[CorrelationHit] = []
         matched: dict[str | None, list[int]] = {}
         for position, name in enumerate(rule.rules):
             hit = hits.get(name)
@@ -157,16 +159,18 @@ class Correlator:
             entry = Entry(now, stub.key, tuple(positions), stub.count, value, tuple(evidence_in(stub)))
             match = self._enter(rule, group, entry, stub, hit)
             if match is not None:
-                yield match
+                found.append(match)
+        return found
 
     def _enter(
         self, rule: CorrelationRule, key: tuple[str, ...], entry: Entry, stub: Stub, hit: Hit
     ) -> CorrelationHit | None:
-        groups = self._groups[rule.info.id]
+        name = rule.info.id
+        groups = self._groups[name]
         group = groups.pop(key, None)
         if group is None:
             if len(groups) >= MAX_GROUPS:
-                self._evict_oldest(rule.info.id)
+                self._evict_oldest(name)
             group = _Group(Window(rule))
         groups[key] = group
         window = group.window
@@ -174,25 +178,25 @@ class Correlator:
         before = len(window.entries)
         if not window.add(entry):
             return None
-        self._sizes[rule.info.id] += len(window.entries) - before
-        while self._sizes[rule.info.id] > MAX_ENTRIES_TOTAL and len(groups) > 1:
-            self._evict_oldest(rule.info.id)
+        self._sizes[name] += len(window.entries) - before
+        while self._sizes[name] > MAX_ENTRIES_TOTAL and len(groups) > 1:
+            self._evict_oldest(name)
         if window.dropped:
-            self._evict(rule.info.id, window.dropped)
+            self._evict(name, window.dropped)
             window.dropped = 0
         group.last = stub
-        if waits_for_close(rule):
+        if name in self._waiting:
             if not group.closes:
                 group.closes = entry.time + rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, rule.info.id, key))
+                heapq.heappush(self._due, (group.closes, name, key))
             return None
         if not (window.holds_around(entry) if late else window.holds()):
             if not late:
                 window.fired = None
             return None
-        contributing = window.contributing()
         evidence: tuple[Evidence, ...] = ()
         if window.fired is None:
+            contributing = window.contributing()
             first = contributing[0] if contributing else entry
             window.fired = (first.time, first.key)
             evidence = _evidence_before(stub, contributing)
@@ -331,13 +335,16 @@ def stub_reader(name: str) -> Callable[[Any], Any]:
     return lambda stub: stub.values.get(name)
 
 
-def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> Iterator[str]:
-    for name in rule.group_by:
-        meaning = rule.aliases.get(name, {}).get(hit.rule, name)
-        yield _text(field_value(meaning, stub, hit))
+def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> list[str]:
+    names: Iterable[str] = rule.group_by
+    if rule.aliases:
+        names = [rule.aliases.get(name, {}).get(hit.rule, name) for name in names]
+    return [_text(field_value(name, stub, hit)) for name in names]
 
 
 def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
     if isinstance(value, list | tuple | set | frozenset):
         return ",".join(_text(item) for item in value)
     text = text_of(value)
@@ -348,8 +355,12 @@ def _counted(rule: CorrelationRule, stub: Stub, hit: Hit) -> str | float | None:
     if not rule.fields:
         return None
     values = [field_value(name, stub, hit) for name in rule.fields]
-    if all(value is None or value in ("", [], ()) for value in values):
+    if all(map(_is_empty, values)):
         return None
     if rule.type == "value_count":
-        return "\0".join(_text(value) for value in values)
+        return "\0".join(map(_text, values))
     return number_of(values[0])
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", [], ())

@@ -2,7 +2,9 @@
 
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
+from typing import TypeVar
 
 from msgspec import Struct
 
@@ -11,6 +13,9 @@ from kubewake.rules.compiled import CorrelationRule
 
 MAX_ENTRIES = 5_000
 """Events kept in one window; more than any sensible threshold, and a bound whatever the log."""
+
+FORGOTTEN_AT_ONCE = 64
+"""So many old entries are dropped together, and no fewer: each time moves all that stay."""
 
 SLACK_MICROSECONDS = 30_000_000
 """How long entries stay behind the newest window, for events that come late."""
@@ -38,6 +43,7 @@ class Window:
 
     __slots__ = (
         "_chains",
+        "_counts_rules",
         "_low",
         "_rules",
         "_span",
@@ -58,8 +64,9 @@ class Window:
         self._span = rule.timespan_seconds * 1_000_000
         self._low = 0
         self._total = 0
-        self._values: Counter[str | float | None] = Counter()
-        self._rules: Counter[int] = Counter()
+        self._values: dict[str | float | None, int] = {}
+        self._rules: dict[int, int] = {}
+        self._counts_rules = rule.threshold is None or rule.type in {"temporal", "temporal_ordered"}
         self._chains: list[list[tuple[int, int] | None]] = [[None] * len(way.present) for way in rule.alternatives]
 
     @property
@@ -71,22 +78,27 @@ class Window:
         """Take in an event; False where this request is in already."""
         entries = self.entries
         request = entry.key >> 2
-        for other in reversed(entries[-64:]):
+        long_ago = entry.time - SLACK_MICROSECONDS
+        for other in islice(reversed(entries), 64):
             if other.key >> 2 == request and set(entry.rules) <= set(other.rules):
                 return False
-            if other.time < entry.time - SLACK_MICROSECONDS:
+            if other.time < long_ago:
                 break
-        late = bool(entries) and _order(entry) < _order(entries[-1])
-        insort(entries, entry, key=_order)
-        if late:
+        last = entries[-1] if entries else entry
+        if entry.time < last.time or (entry.time == last.time and entry.key < last.key):
+            insort(entries, entry, key=_order)
             self._recount()
         else:
+            entries.append(entry)
             self._count(entry, 1)
-            self._chain(entry)
-            while entries[self._low].time < entry.time - self._span:
+            if self._chains:
+                self._chain(entry)
+            edge = entry.time - self._span
+            while entries[self._low].time < edge:
                 self._count(entries[self._low], -1)
                 self._low += 1
-        self._prune()
+        if len(entries) > FORGOTTEN_AT_ONCE:
+            self._prune()
         return True
 
     def holds(self) -> bool:
@@ -144,13 +156,10 @@ class Window:
     def _count(self, entry: Entry, sign: int) -> None:
         self._total += sign * entry.weight
         if entry.value is not None:
-            self._values[entry.value] += sign
-            if not self._values[entry.value]:
-                del self._values[entry.value]
-        for position in entry.rules:
-            self._rules[position] += sign
-            if not self._rules[position]:
-                del self._rules[position]
+            _add(self._values, entry.value, sign)
+        if self._counts_rules:
+            for position in entry.rules:
+                _add(self._rules, position, sign)
 
     def _recount(self) -> None:
         self._total = 0
@@ -180,21 +189,23 @@ class Window:
 
     def _prune(self) -> None:
         edge = self.newest - self._span - SLACK_MICROSECONDS
-        excess = max(bisect_left(self.entries, edge, key=lambda item: item.time), 0)
+        if len(self.entries) <= MAX_ENTRIES and self.entries[FORGOTTEN_AT_ONCE].time >= edge:
+            return
+        excess = bisect_left(self.entries, edge, key=lambda item: item.time)
         if len(self.entries) - excess > MAX_ENTRIES:
             surplus = len(self.entries) - excess - MAX_ENTRIES // 2
             self.dropped += surplus
             excess += surplus
             del self.entries[:excess]
             self._recount()
-        elif excess > 64 and excess <= self._low:
+        elif excess > FORGOTTEN_AT_ONCE and excess <= self._low:
             del self.entries[:excess]
             self._low -= excess
 
     def _aggregate(self) -> float:
         return self._aggregate_of(self._total, self._values, self._rules)
 
-    def _aggregate_of(self, total: int, values: Counter[str | float | None], rules: Counter[int]) -> float:
+    def _aggregate_of(self, total: int, values: Mapping[str | float | None, int], rules: Mapping[int, int]) -> float:
         match self.rule.type:
             case "event_count":
                 return float(total)
@@ -239,7 +250,7 @@ class Window:
                 stage += 1
         return stage == len(wanted)
 
-    def _holds(self, aggregate: float, rules: Counter[int], chain_holds: Callable[[int], bool]) -> bool:
+    def _holds(self, aggregate: float, rules: Mapping[int, int], chain_holds: Callable[[int], bool]) -> bool:
         rule = self.rule
         if rule.threshold is not None:
             return relation(rule.threshold.operator, aggregate, rule.threshold.bound)
@@ -253,6 +264,18 @@ class Window:
             elif all(position(name) in rules for name in way.present):
                 return True
         return False
+
+
+Counted = TypeVar("Counted", str | float | None, int)
+
+
+def _add(counts: dict[Counted, int], item: Counted, number: int) -> None:
+    """Add to a count, and forget it at nought."""
+    count = counts.get(item, 0) + number
+    if count:
+        counts[item] = count
+    else:
+        del counts[item]
 
 
 def relation(operator: str, left: float, right: float) -> bool:
