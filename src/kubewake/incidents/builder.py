@@ -88,7 +88,7 @@ class IncidentBuilder:
         if not signals and not links and session.number not in self._book.active:
             return
         self._cluster = stub.cluster
-        ref = refer(stub, session.number, routine=self._lineage.routine)
+        ref = self._lineage.refer(stub, session)
         now = self._lineage.now
         if signals:
             self._keep(ref)

@@ -80,7 +80,7 @@ def test_ledger_forgets_the_oldest_and_counts(make):
     ledger = Ledger(100.0, capacity=2)
     for number in range(3):
         ledger.put(f"k{number}", Cause(refer(make(number), number + 1), float(number)))
-    assert ledger.size == 2
+    assert len(ledger.entries) == 2
     assert ledger.evicted == 1
     assert not ledger.get("k0", 3.0)
     assert ledger.get("k2", 102.0)
