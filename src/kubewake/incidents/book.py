@@ -120,7 +120,8 @@ class CampaignBook:
 
     def of(self, session: Session, now: float) -> Campaign | None:
         """The campaign that the session belongs to at this time; a story that has gone quiet lets it go."""
-        campaign = self.campaigns.get(self.active.get(session.number, ""))
+        id_ = self.active.get(session.number)
+        campaign = self.campaigns.get(id_) if id_ is not None else None
         if campaign is None:
             return None
         idle = now - quiet_since(campaign, session)

@@ -293,11 +293,17 @@ class Lineage:
         if course.granted is None and len(habits) < MAX_HABITS:
             course.granted = habits[key] = Habit(now)
 
-    def is_habitual(self, user: str, act: str) -> bool:
-        """Whether an identity has done something often before, as told by `learn`."""
+    def is_habitual(self, user: str, acts: Iterable[str]) -> bool:
+        """Whether an identity has done one of these often before, as told by `learn`."""
         identity = self.sessions.identities.get(user)
-        habit = identity.habits.get(act) if identity is not None else None
-        return habit is not None and is_routine(habit, self.now)
+        if identity is None:
+            return False
+        habits, now = identity.habits, self.now
+        for act in acts:
+            habit = habits.get(act)
+            if habit is not None and is_routine(habit, now):
+                return True
+        return False
 
     def learn(self, user: str, act: str) -> None:
         """Count something that an identity has done."""
