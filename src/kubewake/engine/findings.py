@@ -177,7 +177,8 @@ class FindingBook:
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     """What makes two hits of one rule the same finding: who, from where, with what, in which namespace, how it ended."""
     if info.group_by:
-        return tuple(str(hit.values.get(name, "")) for name in info.group_by)
+        values = hit.values
+        return tuple([str(values.get(name, "")) for name in info.group_by])
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 

@@ -200,12 +200,16 @@ class CampaignBook:
         member = campaign.members[session.number]
         if not member.confirmed:
             return
+        if not member.whole:
+            for ref in session.recent:
+                if is_telling(ref) and is_near(campaign, session, seconds_of(ref.time)):
+                    campaign.add_context(ref, NEARBY_TEXT, "")
+            return
+        since = max(session.burst_seconds, session.told_seconds)
         for ref in session.recent:
-            if member.whole:
-                if seconds_of(ref.last_time) >= max(session.burst_seconds, session.told_seconds):
-                    campaign.add_event(ref)
-            elif is_telling(ref) and is_near(campaign, session, seconds_of(ref.time)):
-                campaign.add_context(ref, NEARBY_TEXT, "")
+            held = campaign.events.get(ref.key >> 2)
+            if (held is None or held.ref is not ref) and seconds_of(ref.last_time) >= since:
+                campaign.add_event(ref)
 
     def weigh(self, campaign: Campaign) -> bool:
         """Weigh the evidence anew; True where that opens the incident."""

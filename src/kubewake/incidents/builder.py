@@ -62,7 +62,7 @@ class _Saved(Struct):
     merged: dict[str, str]
     changed: list[str]
     lately: list[EventRef]
-    aside: dict[int, list[tuple[Piece, EventRef]]]
+    aside: dict[int, list[tuple[Piece, EventRef] | None]]
     evicted: int
     retired: list[Campaign] = []
     statistical: int = 0
@@ -88,7 +88,8 @@ class IncidentBuilder:
         self._built: dict[str, tuple[int, Incident]] = {}
         self._cluster = ""
         self._lately: OrderedDict[int, EventRef] = OrderedDict()
-        self._aside: dict[int, list[tuple[Piece, EventRef]]] = {}
+        self._aside: dict[int, list[tuple[Piece, EventRef] | None]] = {}
+        """The last weak pieces of each session; None for one that is too weak to be taken later."""
         self.failures: Failures = {}
         """Incidents that could not be told, since the start: not part of a snapshot."""
 
@@ -170,6 +171,9 @@ class IncidentBuilder:
                 nats *= HABIT_FACTOR
                 if campaign is not None and not campaign.opened_time:
                     campaign.weaken(session.number, signal.detector, nats)
+        if nats < SUSPICIOUS_NATS:  # below every bar that follows
+            self._set_aside(session, signal, None)
+            return
         earlier: Sequence[Evidence] = signal.detail.get("earlier", ())
         piece = Piece(
             signal.kind,
@@ -184,16 +188,13 @@ class IncidentBuilder:
             bool(signal.detail.get("always", False)) and nats >= LOUD_NATS,
             tells=[ref.key >> 2, *[item.key >> 2 for item in earlier]],
         )
-        if nats < SUSPICIOUS_NATS:  # below every bar that follows
-            self._set_aside(session, piece, ref)
-            return
         whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
         least = SUSPICIOUS_NATS if whole and session.specific else NEAR_NATS
         anchors = nats >= (least if whole else ANCHOR_NATS)
         if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
             anchors = False
         if not anchors and (nats < least or campaign is None or not is_near(campaign, session, now)):
-            self._set_aside(session, piece, ref)
+            self._set_aside(session, signal, (piece, ref))
             return
         if campaign is None:
             campaign = self._book.add(session, ref, self._cluster, now)
@@ -210,11 +211,13 @@ class IncidentBuilder:
             campaign.anchor_seconds = now
             for item in earlier:
                 self._add_earlier(campaign, session, item.key, piece)
-            for held, held_ref in self._aside.pop(session.number, ()):
-                if held.nats >= (SUSPICIOUS_NATS if session.specific else NEAR_NATS) and is_near(
-                    campaign, session, held.seconds
-                ):
-                    added = self._take(campaign, held, held_ref) or added
+            for held in self._aside.pop(session.number, ()):
+                if held is None:
+                    continue
+                weak, weak_ref = held
+                bar = SUSPICIOUS_NATS if session.specific else NEAR_NATS
+                if weak.nats >= bar and is_near(campaign, session, weak.seconds):
+                    added = self._take(campaign, weak, weak_ref) or added
         self._book.look_back(campaign, session)
         if added:
             self._flow.weigh(campaign)
@@ -223,16 +226,16 @@ class IncidentBuilder:
         if is_rule and not campaign.opened_time:
             self._lineage.learn(session.user, acts[0])
 
-    def _set_aside(self, session: Session, piece: Piece, ref: EventRef) -> None:
+    def _set_aside(self, session: Session, signal: Signal, piece: tuple[Piece, EventRef] | None) -> None:
         """Remember weak evidence in case strong evidence comes soon, and as a habit in case none does."""
-        if piece.kind == "rule":
-            self._lineage.learn(session.user, acts_of(piece.detector)[0])
+        if signal.kind == "rule":
+            self._lineage.learn(session.user, acts_of(signal.detector)[0])
         held = self._aside.get(session.number)
         if held is None:
             held = self._aside[session.number] = []
             if len(self._aside) > MAX_EDGE_SESSIONS:
                 del self._aside[next(iter(self._aside))]
-        held.append((piece, ref))
+        held.append(piece)
         if len(held) > MAX_ASIDE:
             del held[0]
 
