@@ -17,7 +17,6 @@ from kubewake.observation import Evidence, Signal, Stub
 from kubewake.rules.model import RuleInfo
 from kubewake.snapshot import decode_state
 
-
 MAX_SIGNALS = 10_000
 """Signals of findings remembered to save work; the memory starts anew when full."""
 

@@ -136,8 +136,9 @@ class Lineage:
                 session.newcomer = False
         session.last_seconds = now
         session.requests += count
-        routine = is_routine(habit, now)
-        habit.count += count
+        times = habit.count
+        routine = times >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
+        habit.count = times + count
         if stub.outcome == "allowed":
             self._granted.eligible += count
             if stub.reason:
