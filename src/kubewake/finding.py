@@ -59,7 +59,7 @@ class Attack(Struct, frozen=True):
     threat_matrix: list[str] = []
 
 
-class Location(Struct, frozen=True):
+class Location(Struct, frozen=True, gc=False):
     """Where the evidence stands in the input."""
 
     file: str

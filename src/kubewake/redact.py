@@ -147,7 +147,7 @@ def _redact(text: str) -> str:
     lowered = text.lower()
     if "eyj" in lowered or "zxlk" in lowered:
         text = _WEB_TOKEN.sub(REDACTED, text)
-    if any(mark in lowered for mark in _VENDOR_MARKS):
+    if any(map(lowered.__contains__, _VENDOR_MARKS)):
         text = _VENDOR_TOKEN.sub(REDACTED, text)
     if "." in text and _BOOTSTRAP_END.search(text) is not None:
         text = _BOOTSTRAP_TOKEN.sub(REDACTED, text)
@@ -157,16 +157,16 @@ def _redact(text: str) -> str:
         text = _USERINFO.sub(_kept, text)
     if "bearer" in lowered:
         text = _BEARER.sub(_kept, text)
-    if any(word in lowered for word in _KEY_WORDS):
+    if any(map(lowered.__contains__, _KEY_WORDS)):
         if "secret" in lowered and "data" in lowered:
             text = _SECRET_DATA.sub(_kept, text)
         if "authorization" in lowered:
             text = _AUTHORIZATION.sub(_kept, text)
         for marks, pattern in _ASSIGNMENTS:
-            if any(mark in lowered for mark in marks):
+            if any(map(lowered.__contains__, marks)):
                 text = pattern.sub(_kept, text)
     for marks, pattern in _COMMANDS:
-        if any(mark in lowered for mark in marks):
+        if any(map(lowered.__contains__, marks)):
             text = pattern.sub(_kept, text)
     return text
 
@@ -188,6 +188,15 @@ MAX_DEPTH = 200
 
 
 def _is_secret_key(key: str) -> bool:
+    return _is_short_secret_key(key) if len(key) <= SHORT else _names_secret(key)
+
+
+@lru_cache(maxsize=4096)
+def _is_short_secret_key(key: str) -> bool:
+    return _names_secret(key)
+
+
+def _names_secret(key: str) -> bool:
     return key not in _HARMLESS_KEYS and (
         _SECRET_KEY.search(key) is not None or _CAMEL_SECRET_KEY.search(key) is not None
     )

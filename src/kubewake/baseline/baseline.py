@@ -53,6 +53,8 @@ class Baseline:
 
     def _take(self, archive: Archive, running: Running) -> None:
         self._memory, self._running = Memory(archive), running
+        self.day = running.day
+        """The day of the last event, since 1970."""
         self._judgement = Judgement(self._memory, running)
         self._births = archive.births
         self._probation = running.probation
@@ -67,7 +69,7 @@ class Baseline:
             if stub.behaviour:
                 today = self._familiar.get(stub.behaviour)
                 if today is not None:
-                    today[self._running.day] += stub.count
+                    today[self.day] += stub.count
                     return NONE
             held = self._seen.get(look_of(stub))
             if held is not None:
@@ -81,7 +83,7 @@ class Baseline:
             if pending is None or not pending.is_settled(stub):
                 return self._observe(stub)
         found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
-        identity.requests[portrait.action_class][self._running.day] += stub.count
+        identity.requests[portrait.action_class][self.day] += stub.count
         return found
 
     def _observe(self, stub: Stub) -> tuple[Signal, ...]:
@@ -233,7 +235,7 @@ class Baseline:
             running.verdicts = [
                 verdict for verdict in running.verdicts if verdict.until_seconds >= now - days.DAY_SECONDS
             ]
-            running.day = day
+            running.day = self.day = day
         if now >= self._fresh_until:
             self._fresh_until = (now // BLOCK_SECONDS + 1) * BLOCK_SECONDS
             self._familiar.clear()
@@ -243,7 +245,7 @@ class Baseline:
     def _set_wake(self) -> None:
         """When the quick path must be left: every three hours, which is as fine as hours are told, or a probation's end."""
         at = min(self._fresh_until, self._probation.next_due())
-        self._wake = datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        self._wake = f"{datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
 
     def _release(self, novelty: Novelty, today: int) -> None:
         """Learn what has been harmless so far; keep back what an incident contains."""
@@ -277,11 +279,6 @@ class Baseline:
         running = self._running
         opened, running.openings = openings - running.openings, openings
         return running.budget.count(running.day, opened)
-
-    @property
-    def day(self) -> int:
-        """The day of the last event, since 1970."""
-        return self._running.day
 
     def notices(self) -> list[Notice]:
         """Notices since the last call."""

@@ -84,20 +84,21 @@ class Judgement:
     def weigh_volume(self, stub: Stub, portrait: Portrait) -> tuple[Signal, ...]:
         """Count the different objects of an action; a statement where there are unusually many in ten minutes."""
         running = self._running
-        name = f"{stub.user}\0{portrait.action}"
+        name = portrait.volume
         volume = running.volumes.get(name)
         if volume is None:
             if len(running.volumes) >= IDENTITIES_MAX:
                 del running.volumes[next(iter(running.volumes))]
                 running.volumes_evicted += 1
             volume = running.volumes[name] = Volume("", set())
-        stratum = stratum_of(stub.actor_kind, portrait.action_class, HOW_MUCH)
         span = stub.time[:SPAN_CHARACTERS]
         if volume.span and volume.span != span:
+            stratum = stratum_of(stub.actor_kind, portrait.action_class, HOW_MUCH)
             self._memory.histogram(stratum).add(running.day, volume.highest)
         number = volume.touch(span, xxhash.xxh3_64_intdigest(f"{stub.namespace}/{stub.name}".encode()))
         if not number:
             return ()
+        stratum = stratum_of(stub.actor_kind, portrait.action_class, HOW_MUCH)
         score = volume.score(number)
         volume.highest = max(volume.highest, score)
         rank = self._memory.histogram(stratum).rank(score)

@@ -91,8 +91,9 @@ def ask(
 
 def probability_among_others(item: Ask) -> float:
     """How likely the value is among peers, class and everybody."""
-    everybody = next((level for level in item.levels if level.group == EVERYBODY), None)
-    probability = 1.0 / ((everybody.distinct if everybody is not None else 0) + 1)
+    widest = item.levels[-1] if item.levels else None
+    everybody = widest.distinct if widest is not None and widest.group == EVERYBODY else 0
+    probability = 1.0 / (everybody + 1)
     for level in reversed(item.levels):
         probability = (level.showing + level.distinct * probability) / (level.total + level.distinct)
     return probability

@@ -52,6 +52,8 @@ class Portrait(Struct, frozen=True):
     threat: float
     traits: tuple[Trait, ...]
     sentence: str
+    volume: str
+    """Whose objects are counted, of which action."""
     young: bool = False
     """In a newborn namespace: the same will look different in an hour."""
 
@@ -70,9 +72,11 @@ def payload_of(stub: Stub) -> str:
     """What the body brings: where images come from and which risks they take, or what a role grants."""
     values = stub.values
     if stub.resource in WORKLOADS:
-        images = sorted({registry_of(str(image)) for image in values.get("workload.images") or ()})
-        risks = sorted(str(risk) for risk in values.get("workload.risks") or ())
-        return " ".join((*images, *risks))
+        images, risks = values.get("workload.images"), values.get("workload.risks")
+        if not images and not risks:
+            return ""
+        registries = sorted({registry_of(str(image)) for image in images or ()})
+        return " ".join((*registries, *sorted(str(risk) for risk in risks or ())))
     if stub.resource in ("roles", "clusterroles"):
         return " ".join(name for name in GRANTS if values.get(f"rbac.grants_{name}"))
     if stub.resource in ("rolebindings", "clusterrolebindings"):
@@ -128,6 +132,7 @@ def portray(stub: Stub, births: Births, now: float) -> Portrait:
         threat,
         tuple(traits),
         _sentence(stub, resource),
+        f"{stub.user}\0{action}",
         bool(young),
     )
 

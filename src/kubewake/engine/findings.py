@@ -97,14 +97,22 @@ class FindingBook:
             if last.outcome == "allowed" != entry.finding.outcome:
                 entry.finding.outcome = "allowed"
                 tell(entry.finding, info, hit, last)
+        finding, requests = entry.finding, entry.requests
         for evidence in earlier:
-            self._grow(entry, evidence, 1)
-        named = evidence_in(last)
-        if self._grow(entry, named[0], last.count):
-            for evidence in named[1:]:
-                self._grow(entry, evidence, 0)
-        self._changed[entry.finding.id] = entry.finding
-        return entry.finding
+            if evidence.key >> 2 not in requests:
+                self._grow(entry, evidence, 1)
+        if not last.members and last.last_key in {0, last.key}:
+            if last.key >> 2 not in requests:
+                self._grow(entry, last, last.count)
+        else:
+            named = evidence_in(last)
+            if named[0].key >> 2 not in requests:
+                self._grow(entry, named[0], last.count)
+                for evidence in named[1:]:
+                    if evidence.key >> 2 not in requests:
+                        self._grow(entry, evidence, 0)
+        self._changed[finding.id] = finding
+        return finding
 
     def link(self, incident: Incident) -> None:
         """Note on open findings which incident they belong to."""
@@ -135,23 +143,20 @@ class FindingBook:
         self._closed.append(finding)
 
     @staticmethod
-    def _grow(entry: _Group, evidence: Evidence, count: int) -> bool:
-        """Add one piece of evidence that stands for `count` events; False where the request is in already."""
-        request = evidence.key >> 2
-        finding = entry.finding
-        if request in entry.requests:
-            return False
+    def _grow(entry: _Group, evidence: Evidence | Stub, count: int) -> None:
+        """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
+        finding, requests = entry.finding, entry.requests
         finding.count += count
         finding.audit_ids_total += count
-        finding.time = min(finding.time, evidence.time)
-        finding.last_time = max(finding.last_time, evidence.time)
-        if len(entry.requests) < MAX_EVIDENCE:
-            entry.requests.add(request)
+        time = evidence.time
+        finding.time = min(finding.time, time)
+        finding.last_time = max(finding.last_time, time)
+        if len(requests) < MAX_EVIDENCE:
+            requests.add(evidence.key >> 2)
             finding.audit_ids.append(evidence.audit_id)
             finding.event_keys.append(key_text(evidence.key))
-        if len(finding.locations) < MAX_LOCATIONS and count:
+        if count and len(finding.locations) < MAX_LOCATIONS:
             finding.locations.append(Location(evidence.file, evidence.line))
-        return True
 
     def snapshot(self) -> bytes:
         """Every open finding with what it needs to grow."""
@@ -172,7 +177,8 @@ class FindingBook:
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     """What makes two hits of one rule the same finding: who, from where, with what, in which namespace, how it ended."""
     if info.group_by:
-        return tuple(str(hit.values.get(name, "")) for name in info.group_by)
+        values = hit.values
+        return tuple([str(values.get(name, "")) for name in info.group_by])
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 
@@ -256,4 +262,5 @@ def later(time: str, seconds: int) -> str:
         moment = datetime.fromisoformat(time)
     except ValueError:
         return "9999"
-    return (moment + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    moved = moment + timedelta(seconds=seconds)
+    return f"{moved.replace(tzinfo=None).isoformat(timespec='microseconds')}Z"

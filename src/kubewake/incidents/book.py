@@ -120,7 +120,8 @@ class CampaignBook:
 
     def of(self, session: Session, now: float) -> Campaign | None:
         """The campaign that the session belongs to at this time; a story that has gone quiet lets it go."""
-        campaign = self.campaigns.get(self.active.get(session.number, ""))
+        id_ = self.active.get(session.number)
+        campaign = self.campaigns.get(id_) if id_ is not None else None
         if campaign is None:
             return None
         idle = now - quiet_since(campaign, session)
@@ -199,12 +200,16 @@ class CampaignBook:
         member = campaign.members[session.number]
         if not member.confirmed:
             return
+        if not member.whole:
+            for ref in session.recent:
+                if is_telling(ref) and is_near(campaign, session, seconds_of(ref.time)):
+                    campaign.add_context(ref, NEARBY_TEXT, "")
+            return
+        since = max(session.burst_seconds, session.told_seconds)
         for ref in session.recent:
-            if member.whole:
-                if seconds_of(ref.last_time) >= max(session.burst_seconds, session.told_seconds):
-                    campaign.add_event(ref)
-            elif is_telling(ref) and is_near(campaign, session, seconds_of(ref.time)):
-                campaign.add_context(ref, NEARBY_TEXT, "")
+            held = campaign.events.get(ref.key >> 2)
+            if (held is None or held.ref is not ref) and seconds_of(ref.last_time) >= since:
+                campaign.add_event(ref)
 
     def weigh(self, campaign: Campaign) -> bool:
         """Weigh the evidence anew; True where that opens the incident."""

@@ -1,7 +1,8 @@
 """Grows campaigns from evidence and links, and tells which of them are incidents."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from operator import attrgetter
 
 import msgspec
@@ -34,11 +35,22 @@ from kubewake.lineage.moment import seconds_of
 from kubewake.lineage.reference import EventRef, refer
 from kubewake.lineage.session import Session, session_number
 from kubewake.lineage.state import count_child, is_hub
-from kubewake.observation import Signal, Stub
+from kubewake.observation import Evidence, Signal, Stub
 from kubewake.rules.model import RuleInfo
 from kubewake.snapshot import decode_state
 
 SNAPSHOT_VERSION = 1
+
+
+@lru_cache(maxsize=4096)
+def acts_of(detector: str) -> tuple[str, str]:
+    """What is learnt of an identity that a rule has hit: that it did, and that it did as part of a story."""
+    return f"rule {detector}", f"sessions {detector}"
+
+
+def _told_earlier(signal: Signal) -> int:
+    """How many earlier events a signal speaks of."""
+    return len(signal.detail.get("earlier", ()))
 
 
 class _Saved(Struct):
@@ -50,7 +62,7 @@ class _Saved(Struct):
     merged: dict[str, str]
     changed: list[str]
     lately: list[EventRef]
-    aside: dict[int, list[tuple[Piece, EventRef]]]
+    aside: dict[int, list[tuple[Piece, EventRef] | None]]
     evicted: int
     retired: list[Campaign] = []
     statistical: int = 0
@@ -76,7 +88,8 @@ class IncidentBuilder:
         self._built: dict[str, tuple[int, Incident]] = {}
         self._cluster = ""
         self._lately: OrderedDict[int, EventRef] = OrderedDict()
-        self._aside: dict[int, list[tuple[Piece, EventRef]]] = {}
+        self._aside: dict[int, list[tuple[Piece, EventRef] | None]] = {}
+        """The last weak pieces of each session; None for one that is too weak to be taken later."""
         self.failures: Failures = {}
         """Incidents that could not be told, since the start: not part of a snapshot."""
 
@@ -88,7 +101,7 @@ class IncidentBuilder:
         if not signals and not links and session.number not in self._book.active:
             return
         self._cluster = stub.cluster
-        ref = refer(stub, session.number, routine=self._lineage.routine)
+        ref = self._lineage.refer(stub, session)
         now = self._lineage.now
         if signals:
             self._keep(ref)
@@ -96,7 +109,7 @@ class IncidentBuilder:
             self._follow(link, ref, now)
         strongest = 0.0
         # What tells of a whole sequence comes before what its last request alone says: no story opens on a part of it.
-        for signal in sorted(signals, key=lambda signal: -len(signal.detail.get("earlier", ()))):
+        for signal in sorted(signals, key=_told_earlier, reverse=True) if len(signals) > 1 else signals:
             if signal.nats > 0:
                 strongest = max(strongest, signal.nats)
                 self._accuse(session, signal, ref, now)
@@ -146,20 +159,22 @@ class IncidentBuilder:
 
     def _accuse(self, session: Session, signal: Signal, ref: EventRef, now: float) -> None:
         """Evidence against a session: its campaign grows, or one begins."""
-        if signal.kind == "rule" and session.kind != "node" and session.machine:
+        is_rule = signal.kind == "rule"
+        if is_rule and session.kind != "node" and session.machine:
             return
         campaign = self._book.of(session, now)
         nats = signal.nats
-        if signal.kind == "rule":
+        acts = acts_of(signal.detector)
+        if is_rule:
             nats *= precision_of(signal.detector, specific=session.specific)
-        habit = f"rule {signal.detector}"
-        if signal.kind == "rule" and (
-            self._lineage.is_habitual(session.user, habit)
-            or self._lineage.is_habitual(session.user, f"sessions {signal.detector}")
-        ):
-            nats *= HABIT_FACTOR
-            if campaign is not None and not campaign.opened_time:
-                campaign.weaken(session.number, signal.detector, nats)
+            if self._lineage.is_habitual(session.user, acts):
+                nats *= HABIT_FACTOR
+                if campaign is not None and not campaign.opened_time:
+                    campaign.weaken(session.number, signal.detector, nats)
+        if nats < SUSPICIOUS_NATS:  # below every bar that follows
+            self._set_aside(session, signal, None)
+            return
+        earlier: Sequence[Evidence] = signal.detail.get("earlier", ())
         piece = Piece(
             signal.kind,
             signal.detector,
@@ -171,7 +186,7 @@ class IncidentBuilder:
             ref.key,
             str(signal.detail.get("finding", "")),
             bool(signal.detail.get("always", False)) and nats >= LOUD_NATS,
-            tells=[ref.request, *(key >> 2 for _, key, _ in signal.detail.get("earlier", ()))],
+            tells=[ref.key >> 2, *[item.key >> 2 for item in earlier]],
         )
         whole = session.is_visit(now) if campaign is None else campaign.members[session.number].whole
         least = SUSPICIOUS_NATS if whole and session.specific else NEAR_NATS
@@ -179,7 +194,7 @@ class IncidentBuilder:
         if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
             anchors = False
         if not anchors and (nats < least or campaign is None or not is_near(campaign, session, now)):
-            self._set_aside(session, piece, ref)
+            self._set_aside(session, signal, (piece, ref))
             return
         if campaign is None:
             campaign = self._book.add(session, ref, self._cluster, now)
@@ -194,36 +209,41 @@ class IncidentBuilder:
             campaign.touch(now, ref.last_time)
             campaign.members[session.number].touch(now, opened=bool(campaign.opened_time))
             campaign.anchor_seconds = now
-            for _, key, _ in signal.detail.get("earlier", ()):
-                self._add_earlier(campaign, session, key, piece)
-            for held, held_ref in self._aside.pop(session.number, ()):
-                if held.nats >= (SUSPICIOUS_NATS if session.specific else NEAR_NATS) and is_near(
-                    campaign, session, held.seconds
-                ):
-                    added = self._take(campaign, held, held_ref) or added
+            for item in earlier:
+                self._add_earlier(campaign, session, item.key, piece)
+            for held in self._aside.pop(session.number, ()):
+                if held is None:
+                    continue
+                weak, weak_ref = held
+                bar = SUSPICIOUS_NATS if session.specific else NEAR_NATS
+                if weak.nats >= bar and is_near(campaign, session, weak.seconds):
+                    added = self._take(campaign, weak, weak_ref) or added
         self._book.look_back(campaign, session)
         if added:
             self._flow.weigh(campaign)
         else:
             self._book.note(campaign)
-        if signal.kind == "rule" and not campaign.opened_time:
-            self._lineage.learn(session.user, habit)
+        if is_rule and not campaign.opened_time:
+            self._lineage.learn(session.user, acts[0])
 
-    def _set_aside(self, session: Session, piece: Piece, ref: EventRef) -> None:
+    def _set_aside(self, session: Session, signal: Signal, piece: tuple[Piece, EventRef] | None) -> None:
         """Remember weak evidence in case strong evidence comes soon, and as a habit in case none does."""
-        if piece.kind == "rule":
-            self._lineage.learn(session.user, f"rule {piece.detector}")
-        held = self._aside.setdefault(session.number, [])
-        held.append((piece, ref))
-        del held[:-MAX_ASIDE]
-        if len(self._aside) > MAX_EDGE_SESSIONS:
-            del self._aside[next(iter(self._aside))]
+        if signal.kind == "rule":
+            self._lineage.learn(session.user, acts_of(signal.detector)[0])
+        held = self._aside.get(session.number)
+        if held is None:
+            held = self._aside[session.number] = []
+            if len(self._aside) > MAX_EDGE_SESSIONS:
+                del self._aside[next(iter(self._aside))]
+        held.append(piece)
+        if len(held) > MAX_ASIDE:
+            del held[0]
 
     def _take(self, campaign: Campaign, piece: Piece, ref: EventRef) -> bool:
         """Take a piece and its event into the story; False where nothing is new."""
         added = campaign.add_piece(piece)
         if added and piece.kind == "rule":
-            self._lineage.learn(ref.user, f"sessions {piece.detector}")
+            self._lineage.learn(ref.user, acts_of(piece.detector)[1])
         if piece.finding:
             campaign.findings.setdefault(piece.finding, piece.session)
         campaign.always = campaign.always or piece.always

@@ -145,11 +145,11 @@ def entities_of(campaign: Campaign, sessions: Sessions, events: list[StoryEvent]
     found: dict[tuple[str, str], Entity] = {}
 
     def put(kind: str, name: str, role: str) -> None:
-        if name and len(found) < MAX_ENTITIES:
-            found.setdefault((kind, name), Entity(kind, name, role))
+        if name and (kind, name) not in found and len(found) < MAX_ENTITIES:
+            found[kind, name] = Entity(kind, name, role)
 
-    for event in events:
-        put("identity", event.ref.user or "system:anonymous", "acted")
+    for user in dict.fromkeys(event.ref.user for event in events):
+        put("identity", user or "system:anonymous", "acted")
     for event in events:
         if event.ref.impersonated:
             put("identity", event.ref.impersonated, "impersonated")

@@ -1,5 +1,7 @@
 """Plain words for a request, for someone who knows no Kubernetes."""
 
+from functools import lru_cache
+
 from kubewake.lineage.reference import EventRef
 from kubewake.rules.attempt import DEEDS
 
@@ -73,6 +75,7 @@ SELF_QUESTIONS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews
 REFUSED = {"denied": ", which was refused", "failed": ", which failed"}
 
 
+@lru_cache(maxsize=4096)
 def actor_name(user: str) -> str:
     """The short name of an identity."""
     if user.startswith("system:serviceaccount:"):

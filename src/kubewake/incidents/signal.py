@@ -30,6 +30,6 @@ def rule_signal(
         detail={
             "finding": finding,
             "always": info.always and info.id not in RETELLINGS,
-            "earlier": [(item.time, item.key, item.audit_id) for item in earlier],
+            "earlier": earlier,
         },
     )

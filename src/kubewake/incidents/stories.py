@@ -17,6 +17,9 @@ from kubewake.observation import Evidence, Signal, Stub
 from kubewake.rules.model import RuleInfo
 from kubewake.snapshot import decode_state
 
+MAX_SIGNALS = 10_000
+"""Signals of findings remembered to save work; the memory starts anew when full."""
+
 
 class Accusation(Struct, frozen=True):
     """A finding opened or grew: its rule, its id, the stub that it speaks of and the earlier events that it counts."""
@@ -47,6 +50,7 @@ class Stories:
     ) -> None:
         self._lineage = Lineage(disabled_links)
         self._builder = IncidentBuilder(rules, self._lineage, bar=bar, reach=reach)
+        self._signals: dict[tuple[str, Severity | None, bool], Signal] = {}
         self._failures: Failures = {}
 
     def observe(self, stub: Stub, accusations: Iterable[Accusation] = (), surprises: Iterable[Signal] = ()) -> None:
@@ -63,9 +67,7 @@ class Stories:
             signals: list[Signal] = list(surprises)
             late: list[tuple[Stub, Signal]] = []
             for item in accusations:
-                signal = rule_signal(
-                    item.rule, item.finding, item.evidence, severity=item.severity, suppressed=item.suppressed
-                )
+                signal = self._signal(item)
                 if item.stub is stub:
                     signals.append(signal)
                 else:
@@ -75,6 +77,20 @@ class Stories:
                 self._builder.accuse(earlier, signal)
         except Exception as error:  # noqa: BLE001  # counted and told; the findings are in the book
             note(self._failures, "incidents", error, stub)
+
+    def _signal(self, item: Accusation) -> Signal:
+        """What an accusation says; of a finding that only grows it is the same again and again."""
+        told = (item.finding, item.severity, item.suppressed)
+        signal = None if item.evidence else self._signals.get(told)
+        if signal is None:
+            signal = rule_signal(
+                item.rule, item.finding, item.evidence, severity=item.severity, suppressed=item.suppressed
+            )
+            if not item.evidence:
+                if len(self._signals) >= MAX_SIGNALS:
+                    self._signals.clear()
+                self._signals[told] = signal
+        return signal
 
     def is_suspected(self, user: str, session: tuple[str, str, str], since: float) -> bool:
         """Whether a session (credential, source, user agent of a user) is, or was since then, in an incident."""

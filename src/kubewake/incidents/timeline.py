@@ -1,6 +1,7 @@
 """The timeline: each step in plain words, how it follows from an earlier one, and how it was allowed."""
 
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from kubewake.detectors.grants import grant_of
 from kubewake.finding import Step
@@ -15,17 +16,18 @@ NODE_AUTHORIZER = "the rights of a cluster machine (node authorizer)"
 
 def allowed_by(ref: EventRef) -> str:
     """What let a request through: binding, role and subject of the authorization reason; empty where unknown."""
-    if ref.outcome == "denied":
+    if ref.outcome == "denied" or not ref.reason:
         return ""
-    grant = grant_of(ref.reason)
+    return _said_of(ref.reason, is_node=ref.user.startswith("system:node:"))
+
+
+@lru_cache(maxsize=4096)
+def _said_of(reason: str, *, is_node: bool) -> str:
+    grant = grant_of(reason)
     if grant is not None:
         binding, subject = f"{grant.binding_kind} {grant.binding_path}", f"{grant.subject_kind} {grant.subject}"
         return f"{binding} gives {subject} the {grant.role_kind} {grant.role}"
-    if not ref.reason:
-        return ""
-    if "node" in ref.reason.lower() and ref.user.startswith("system:node:"):
-        return NODE_AUTHORIZER
-    return ref.reason[:200]
+    return NODE_AUTHORIZER if is_node and "node" in reason.lower() else reason[:200]
 
 
 def ordered(events: Iterable[StoryEvent]) -> list[StoryEvent]:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from kubewake.detectors.grants import grant_of, keys_of
+from kubewake.detectors.grants import grant_of, reason_keys
 from kubewake.finding import Entity
-from kubewake.lineage.grant import remember_write, uses_of
+from kubewake.lineage.grant import WRITES, remember_write, uses_of
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
@@ -19,18 +19,18 @@ INFO = LinkInfo(
 )
 
 
-@link_kind(INFO, [("rolebindings", ""), ("clusterrolebindings", "")])
+@link_kind(INFO, [("rolebindings", ""), ("clusterrolebindings", "")], verbs=WRITES, reads="reason")
 class BindingUse:
     """Fresh bindings by kind, name and namespace."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
         self._state = state
-        self._bindings = state.ledger("binding", PATH_HORIZON_SECONDS)
+        self.causes = state.ledger("binding", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a binding."""
-        remember_write(self._bindings, stub, session, now)
+        remember_write(self.causes, stub, session, now)
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -38,12 +38,13 @@ class BindingUse:
 
         A new grant may come to answer for what an older one allowed before; that is no effect of it.
         """
-        grant = grant_of(stub.reason) if self._bindings.size else None
+        since = min(self._state.grant_seconds, self._state.habit_seconds)
+        causes = [cause for cause in self.causes.get(reason_keys(stub.reason)[0], now) if cause.seconds <= since]
+        grant = grant_of(stub.reason) if causes else None
         if grant is None:
             return ()
-        since = min(self._state.grant_seconds, self._state.habit_seconds)
         return uses_of(
-            (cause for cause in self._bindings.get(keys_of(grant)[0], now) if cause.seconds <= since),
+            causes,
             INFO,
             stub,
             session,

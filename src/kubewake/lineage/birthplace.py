@@ -18,6 +18,7 @@ STRENGTH = 0.6
         "L13", "account or namespace created, then active", "name of the account or namespace", "Metadata", STRENGTH
     ),
     [("serviceaccounts", ""), ("namespaces", "")],
+    verbs=frozenset({"create"}),
 )
 class Birthplace:
     """Fresh service accounts and namespaces by name."""
@@ -28,7 +29,7 @@ class Birthplace:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who created an account or namespace."""
-        if stub.verb != "create" or stub.outcome != "allowed" or session.machine:
+        if session.machine:
             return ()
         self.coverage.eligible += 1
         ref = refer(stub, session.number)
@@ -44,7 +45,7 @@ class Birthplace:
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a fresh account, or of any account in a fresh namespace."""
-        if session.kind != "serviceaccount" or session.renewed or not self._born.size:
+        if session.kind != "serviceaccount" or session.renewed or not self._born.entries:
             return ()
         links = []
         for key in (f"account {session.user}", f"namespace {session.namespace}"):

@@ -26,6 +26,7 @@ RISKS = ("workload.host_paths", "workload.risks", "workload.host_pid", "workload
         HORIZON_SECONDS,
     ),
     [("pods", ""), ("pods", "binding")],
+    verbs=frozenset({"create", "get"}),
 )
 class ForeignNode:
     """Pods that could be escaped from, by the node that they stand on."""
@@ -38,8 +39,6 @@ class ForeignNode:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who put an escape-prone pod on a node."""
-        if stub.outcome != "allowed" or stub.verb not in {"create", "get"}:
-            return ()
         pod = f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"
         if stub.subresource == "binding":
             target = stub.values.get("workload.node_name")

@@ -11,6 +11,7 @@ from kubewake.observation import Stub
 
 @link_kind(
     LinkInfo("L10", "real identity acts as another", "user and impersonatedUser of the same event", "Metadata", 1.0),
+    reads="impersonated",
 )
 class Impersonation:
     """Stateless: both identities stand in the event."""
@@ -20,8 +21,6 @@ class Impersonation:
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """The identity that this request borrowed."""
-        if not stub.impersonated:
-            return ()
         self.coverage.eligible += 1
         self.coverage.covered += 1
         return [

@@ -24,6 +24,7 @@ MINTED_NATS = 1.5
         EXACT_HORIZON_SECONDS,
     ),
     [("serviceaccounts", "token")],
+    verbs=frozenset({"create"}),
 )
 class IssuedToken:
     """Tokens by credential id. Routine requests of kubelets and controllers are not remembered: they are no cause."""
@@ -34,8 +35,6 @@ class IssuedToken:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who asked for a token."""
-        if stub.outcome != "allowed" or stub.verb != "create":
-            return ()
         self.coverage.eligible += 1
         if not stub.issued_credential:
             return ()

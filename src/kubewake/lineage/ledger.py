@@ -31,52 +31,48 @@ class Ledger:
         self.capacity = capacity
         self.depth = depth
         self.evicted = 0
-        self._entries: OrderedDict[str, list[Cause]] = OrderedDict()
-
-    @property
-    def size(self) -> int:
-        """Number of keys."""
-        return len(self._entries)
+        self.entries: OrderedDict[str, list[Cause]] = OrderedDict()
+        """Causes by key, oldest key first; the horizon is not looked at here (see `get`)."""
 
     def __contains__(self, key: str) -> bool:
-        return key in self._entries
+        return key in self.entries
 
     def put(self, key: str, cause: Cause) -> None:
         """Remember a cause; the key moves to the young end, an older cause of the same session is replaced."""
-        held = self._entries.pop(key, None)
+        held = self.entries.pop(key, None)
         if held is None:
             held = []
-            if len(self._entries) >= self.capacity:
+            if len(self.entries) >= self.capacity:
                 self._forget(cause.seconds)
         held = [other for other in held if other.ref.session != cause.ref.session]
         held.append(cause)
-        self._entries[key] = held[-self.depth :]
+        self.entries[key] = held[-self.depth :]
 
     def _forget(self, now: float) -> None:
-        _, oldest = self._entries.popitem(last=False)
+        _, oldest = self.entries.popitem(last=False)
         if oldest[-1].seconds + self.horizon_seconds >= now:
             self.evicted += 1
 
     def get(self, key: str, now: float) -> list[Cause]:
         """Causes of a key that are still within the horizon, oldest first."""
-        held = self._entries.get(key)
+        held = self.entries.get(key)
         if not held:
             return []
         return [cause for cause in held if 0 <= now - cause.seconds <= self.horizon_seconds]
 
     def discard(self, key: str) -> None:
         """Forget a key."""
-        self._entries.pop(key, None)
+        self.entries.pop(key, None)
 
     def items(self) -> Iterator[tuple[str, list[Cause]]]:
         """Every entry, oldest key first."""
-        yield from self._entries.items()
+        yield from self.entries.items()
 
     def dump(self) -> list[tuple[str, list[Cause]]]:
         """All entries in order, for a snapshot."""
-        return list(self._entries.items())
+        return list(self.entries.items())
 
     def load(self, entries: list[tuple[str, list[Cause]]], evicted: int) -> None:
         """Replace the content by that of a snapshot."""
-        self._entries = OrderedDict(entries)
+        self.entries = OrderedDict(entries)
         self.evicted = evicted

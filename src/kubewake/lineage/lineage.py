@@ -3,15 +3,16 @@
 import importlib
 import pkgutil
 from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 from msgspec import Struct
 
-from kubewake.detectors.grants import grant_of
+from kubewake.detectors.grants import reason_keys
 from kubewake.lineage.ledger import Cause
-from kubewake.lineage.link import LINKS, Coverage, Link, LinkKind, Observer, link_number
+from kubewake.lineage.link import LINKS, Coverage, Follower, Link, LinkKind, Observer, Reads, link_number
 from kubewake.lineage.moment import seconds_of
-from kubewake.lineage.reference import EventRef, refer
+from kubewake.lineage.reference import EventRef
 from kubewake.lineage.session import (
     BURST_GAP_SECONDS,
     MAX_HABITS,
@@ -27,6 +28,7 @@ from kubewake.lineage.session import (
     session_number,
 )
 from kubewake.lineage.state import Place, State, is_routine_actor
+from kubewake.lineage.webhook import MUTATED_BY
 from kubewake.observation import Stub
 from kubewake.snapshot import decode_state
 
@@ -35,12 +37,30 @@ KNOWN_REQUESTS = 5
 """After so many requests an identity is known, and a session of it that differs stands out."""
 CREDENTIAL_LINKS = frozenset({"L1", "L11", "L12"})
 """Links that show a session's credential to be in somebody's hand, known identity or not."""
-GRANT_LINKS = frozenset({"L4", "L5"})
-"""Links that need to know by which binding and role a request was allowed."""
+GRANT_LINKS = ("L4", "L5")
+"""Links that need to know by which binding and by which role a request was allowed, as `reason_keys` names them."""
 USES_FOLLOWED = 64
 """How often an identity does one kind of thing until nobody asks any more by which grant."""
 MAX_KNOWN_BEHAVIOURS = 50_000
-"""Behaviours whose session and habit are remembered to save work; the memory starts anew when full."""
+"""Behaviours whose course is remembered to save work; the memory starts anew when full."""
+MAX_COURSES = 20_000
+"""The same for kinds of single requests; each entry holds some ten texts."""
+
+
+class Course(Struct):
+    """What is the same for all requests of one kind by one session."""
+
+    session: Session
+    habit: Habit | None
+    """None where the identity has no room for one more: then each request counts as the first of its kind."""
+    records: tuple[Observer, ...]
+    """Whom such a request concerns as a possible cause."""
+    grant: str
+    """Key of the binding that allowed such a request, "" where none is named."""
+    grants: tuple[tuple[str, Follower], ...]
+    """Who follows that binding and its role, each with the key to look for."""
+    granted: Habit | None = None
+    """Since when the binding has allowed the identity anything, once that is noted."""
 
 
 class _Saved(Struct):
@@ -79,13 +99,17 @@ class Lineage:
             name: kind(self.state) for name, kind in all_links().items() if name not in disabled
         }
         self._births = observers(self.kinds.values(), "birth")
-        self._uses = observers(self.kinds.values(), "use")
-        self._targets: dict[tuple[str, str], tuple[Observer, ...]] = {}
+        self._grants = self._followers("reason")
+        self._changes = tuple(self._followers(MUTATED_BY).values())
+        self._borrowers = observers([kind for kind in self.kinds.values() if kind.reads == "impersonated"], "use")
+        self._targets: dict[tuple[str, str], list[LinkKind]] = {}
         for kind in self.kinds.values():
-            for target in sorted(kind.targets):
-                self._targets[target] = (*self._targets.get(target, ()), *observers([kind], "record"))
-        self._known: dict[int, tuple[Session, Habit]] = {}
-        self._grants = self._grant_coverage()
+            for target in kind.targets:
+                self._targets.setdefault(target, []).append(kind)
+        self._known: dict[int, Course] = {}
+        self._courses: dict[tuple[str, ...], Course] = {}
+        self._granted = Coverage()
+        """Allowed requests, and those that say by which grant: the coverage of the links that need to know."""
         self._origins: dict[tuple[str, str, str, str], Session] = {}
         self._start = 0.0
         self.now = 0.0
@@ -99,50 +123,92 @@ class Lineage:
         self.now = now
         if not self._start:
             self._start = now
+        behaviour, count = stub.behaviour, stub.count
+        course = self._known.get(behaviour) if behaviour else self._courses.get(kind_of(stub))
         born = False
-        known = self._known.get(stub.behaviour) if stub.behaviour else None
-        if known is not None:
-            session, habit = known
-        else:
-            session, born = self._session(stub, now)
-            habit = self._habit(session, stub, now)
-            if stub.behaviour:
-                if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
-                    self._known.clear()
-                self._known[stub.behaviour] = (session, habit)
+        if course is None:
+            course, born = self._course(stub, now)
+        session = course.session
+        habit = course.habit or Habit(now)
         if now - session.last_seconds > BURST_GAP_SECONDS:
             session.burst_seconds = now
             if session.newcomer and session.number not in self.sessions.held:
                 session.newcomer = False
         session.last_seconds = now
-        session.requests += stub.count
-        routine = is_routine(habit, now)
-        habit.count += stub.count
+        session.requests += count
+        times = habit.count
+        routine = times >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
+        habit.count = times + count
         if stub.outcome == "allowed":
-            for coverage in self._grants:
-                coverage.eligible += stub.count
-                if stub.reason:
-                    coverage.covered += stub.count
+            self._granted.eligible += count
+            if stub.reason:
+                self._granted.covered += count
         self.session = session
         self.routine = routine
-        if stub.hits or not (session.machine or (routine and (stub.behaviour or not session.newcomer))):
-            remember(session, refer(stub, session.number, routine=routine))
-        self.state.habit_seconds = habit.first_seconds
+        if stub.hits or not (session.machine or (routine and (behaviour or not session.newcomer))):
+            remember(session, self.refer(stub, session))
         links: list[Link] = []
-        target = (stub.resource, stub.subresource)
-        if target in self._targets:
-            for record in self._targets[target]:
-                links.extend(record(stub, session, now))
+        for record in course.records:
+            links.extend(record(stub, session, now))
         if born:
             for birth in self._births:
                 links.extend(birth(stub, session, now))
             if any(link.id in CREDENTIAL_LINKS and link.scope == "session" for link in links):
                 session.newcomer = self._is_warm(now)
-        if (stub.reason and habit.count <= USES_FOLLOWED) or stub.values or stub.impersonated:
-            self._note_grant(session, stub, now)
-            for use in self._uses:
+        values = stub.values
+        if course.grant and (habit.count <= USES_FOLLOWED or values or stub.impersonated):
+            if course.granted is None:
+                self._note_grant(course, now)
+            for key, kind in course.grants:
+                if key in kind.causes.entries:
+                    self.state.habit_seconds = habit.first_seconds
+                    self.state.grant_seconds = now if course.granted is None else course.granted.first_seconds
+                    links.extend(kind.use(stub, session, now))
+        if values:
+            for kind in self._changes:
+                if kind.causes.entries:
+                    kind.coverage.eligible += 1
+                    if MUTATED_BY in values:
+                        links.extend(kind.use(stub, session, now))
+        if stub.impersonated:
+            for use in self._borrowers:
                 links.extend(use(stub, session, now))
         return links
+
+    def refer(self, stub: Stub, session: Session) -> EventRef:
+        """The stub that `observe` has just seen, in brief."""
+        return self.state.refer(stub, session, routine=self.routine)
+
+    def _course(self, stub: Stub, now: float) -> tuple[Course, bool]:
+        """What is known of the stub's kind and session, and whether the session is new."""
+        session, born = self._session(stub, now)
+        habit = self._habit(session, stub, now)
+        keys = reason_keys(stub.reason)
+        grants = tuple(
+            (key, self._grants[name]) for name, key in zip(GRANT_LINKS, keys, strict=False) if name in self._grants
+        )
+        course = Course(session, habit, self._records(stub), keys[0] if keys else "", grants)
+        if stub.behaviour:
+            if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
+                self._known.clear()
+            course.habit = habit or Habit(now)
+            self._known[stub.behaviour] = course
+        elif stub.resource:
+            if len(self._courses) >= MAX_COURSES:
+                self._courses.clear()
+            self._courses[kind_of(stub)] = course
+        return course, born
+
+    def _records(self, stub: Stub) -> tuple[Observer, ...]:
+        """Those for whom the stub may be a cause."""
+        kinds = self._targets.get((stub.resource, stub.subresource)) if stub.outcome == "allowed" else None
+        if kinds is None:
+            return ()
+        return observers([kind for kind in kinds if kind.verbs is None or stub.verb in kind.verbs], "record")
+
+    def _followers(self, reads: Reads) -> dict[str, Follower]:
+        """Those who follow what this field or value of a stub names."""
+        return {name: cast("Follower", kind) for name, kind in self.kinds.items() if kind.reads == reads}
 
     def _session(self, stub: Stub, now: float) -> tuple[Session, bool]:
         """The stub's session, and whether it is new."""
@@ -180,11 +246,15 @@ class Lineage:
         before = self.sessions.evicted
         self.sessions.add(session)
         if self.sessions.evicted != before:
-            self._known.clear()
-            self._origins.clear()
+            self._forget_courses()
         self._origins[origin] = session
         self.state.settle(session)
         return session, True
+
+    def _forget_courses(self) -> None:
+        self._known.clear()
+        self._courses.clear()
+        self._origins.clear()
 
     def _is_warm(self, now: float) -> bool:
         """Whether the stream has gone on long enough to tell newcomers."""
@@ -207,40 +277,34 @@ class Lineage:
                 session.newcomer = session.newcomer and other.newcomer
                 session.requests = max(session.requests, other.requests)
 
-    def _habit(self, session: Session, stub: Stub, now: float) -> Habit:
-        """How often the identity has done this kind of thing."""
+    def _habit(self, session: Session, stub: Stub, now: float) -> Habit | None:
+        """How often the identity has done this kind of thing; None where it has no room for one more kind."""
         habits = self.sessions.identities[session.user].habits
         kind = habit_of(stub)
         habit = habits.get(kind)
-        if habit is None:
-            habit = Habit(now)
-            if len(habits) < MAX_HABITS:
-                habits[kind] = habit
+        if habit is None and len(habits) < MAX_HABITS:
+            habit = habits[kind] = Habit(now)
         return habit
 
-    def _note_grant(self, session: Session, stub: Stub, now: float) -> None:
+    def _note_grant(self, course: Course, now: float) -> None:
         """Note since when a binding has allowed this identity anything."""
-        grant = grant_of(stub.reason)
-        self.state.grant_seconds = now
-        if grant is None:
-            return
-        habits = self.sessions.identities[session.user].habits
-        key = f"by {grant.binding_kind} {grant.binding}"
-        habit = habits.get(key)
-        if habit is not None:
-            self.state.grant_seconds = habit.first_seconds
-        elif len(habits) < MAX_HABITS:
-            habits[key] = Habit(now)
+        habits = self.sessions.identities[course.session.user].habits
+        key = f"by {course.grant}"
+        course.granted = habits.get(key)
+        if course.granted is None and len(habits) < MAX_HABITS:
+            course.granted = habits[key] = Habit(now)
 
-    def _grant_coverage(self) -> tuple[Coverage, ...]:
-        """What counts how many requests say by which grant they were allowed."""
-        return tuple(kind.coverage for name, kind in self.kinds.items() if name in GRANT_LINKS)
-
-    def is_habitual(self, user: str, act: str) -> bool:
-        """Whether an identity has done something often before, as told by `learn`."""
+    def is_habitual(self, user: str, acts: Iterable[str]) -> bool:
+        """Whether an identity has done one of these often before, as told by `learn`."""
         identity = self.sessions.identities.get(user)
-        habit = identity.habits.get(act) if identity is not None else None
-        return habit is not None and is_routine(habit, self.now)
+        if identity is None:
+            return False
+        habits, now = identity.habits, self.now
+        for act in acts:
+            habit = habits.get(act)
+            if habit is not None and is_routine(habit, now):
+                return True
+        return False
 
     def learn(self, user: str, act: str) -> None:
         """Count something that an identity has done."""
@@ -256,7 +320,7 @@ class Lineage:
 
     def coverage(self) -> dict[str, Coverage]:
         """For each link, how many requests or sessions could have carried its fields, and how many did."""
-        return {name: kind.coverage for name, kind in self.kinds.items()}
+        return {name: self._granted if name in GRANT_LINKS else kind.coverage for name, kind in self.kinds.items()}
 
     def evicted(self) -> dict[str, int]:
         """What was forgotten before its time because a memory was full, by memory."""
@@ -295,9 +359,9 @@ class Lineage:
             ledger.load(saved.ledgers.get(name, []), saved.evicted.get(name, 0))
         for name, kind in self.kinds.items():
             kind.coverage = saved.coverage.get(name, Coverage())
-        self._grants = self._grant_coverage()
-        self._known.clear()
-        self._origins.clear()
+            if name in GRANT_LINKS:
+                self._granted = kind.coverage
+        self._forget_courses()
         self._start, self.now = saved.start, saved.now
         self.session = None
 
@@ -305,6 +369,22 @@ class Lineage:
 def is_routine(habit: Habit, now: float) -> bool:
     """Whether a habit is old and frequent enough to be nothing new."""
     return habit.count >= ROUTINE_TIMES and now - habit.first_seconds >= ROUTINE_AGE_SECONDS
+
+
+def kind_of(stub: Stub) -> tuple[str, ...]:
+    """All that a course depends on, of requests for resources."""
+    return (
+        stub.user,
+        stub.credential,
+        stub.source,
+        stub.user_agent,
+        stub.verb,
+        stub.resource,
+        stub.subresource,
+        stub.namespace,
+        stub.outcome,
+        stub.reason,
+    )
 
 
 def habit_of(stub: Stub) -> str:

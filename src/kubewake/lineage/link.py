@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Literal, Protocol, TypeVar
 from msgspec import Struct
 
 from kubewake.finding import Entity
+from kubewake.lineage.ledger import Ledger
 from kubewake.lineage.reference import EventRef
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
@@ -13,6 +14,9 @@ from kubewake.observation import Stub
 
 Scope = Literal["session", "novel", "request", "context"]
 """What follows from the cause: the whole session, what is new in it, this one request, or only a remark on it."""
+
+Reads = Literal["", "reason", "admission.mutated_by", "impersonated"]
+"""The field or carried value by which a stub tells of its authorization, mutation or impersonation."""
 
 HOUR_SECONDS = 3600.0
 DAY_SECONDS = 24 * HOUR_SECONDS
@@ -64,16 +68,27 @@ class Coverage(Struct):
 class LinkKind(Protocol):
     """One kind of link. Besides these it has one or more of three methods, each taking stub, session and event time.
 
-    `record` sees the stubs of its `targets`, which may be causes; `birth` the first stub of each session, `use` every
-    stub that tells of its authorization, mutation or impersonation. Each answers with links.
+    `record` sees the allowed stubs of its `targets` and `verbs`, which may be causes; `birth` the first stub of each
+    session; `use` the stubs whose `reads` says something (see `Follower`). Each answers with links.
     """
 
     INFO: ClassVar[LinkInfo]
     targets: ClassVar[frozenset[tuple[str, str]]]
     """(resource, subresource) whose stubs may be causes."""
+    verbs: ClassVar[frozenset[str] | None]
+    """Verbs of such stubs; None for any."""
+    reads: ClassVar[Reads]
     coverage: Coverage
 
     def __init__(self, state: State) -> None: ...
+
+
+class Follower(LinkKind, Protocol):
+    """A kind whose `use` follows named causes: it need not be asked where the name is not among them."""
+
+    causes: Ledger
+
+    def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]: ...
 
 
 Observer = Callable[[Stub, Session, float], Iterable[Link]]
@@ -85,12 +100,17 @@ LINKS: dict[str, type[LinkKind]] = {}
 K = TypeVar("K", bound=type[Any])
 
 
-def link_kind(info: LinkInfo, targets: Iterable[tuple[str, str]] = ()) -> Callable[[K], K]:
+def link_kind(
+    info: LinkInfo,
+    targets: Iterable[tuple[str, str]] = (),
+    verbs: frozenset[str] | None = None,
+    reads: Reads = "",
+) -> Callable[[K], K]:
     """Register a kind of link."""
 
     def register(cls: K) -> K:
         cls.INFO = info
-        cls.targets = frozenset(targets)
+        cls.targets, cls.verbs, cls.reads = frozenset(targets), verbs, reads
         if info.id in LINKS:
             raise ValueError(f"link {info.id} is registered twice")
         LINKS[info.id] = cls

@@ -12,7 +12,6 @@ def _minute(text: str) -> float:
         return 0.0
 
 
-@lru_cache(maxsize=64)  # every link asks for the time of the same stub
 def seconds_of(time: str) -> float:
     """Seconds since 1970 of an RFC 3339 UTC time with `Z`; 0 where it is none."""
     try:

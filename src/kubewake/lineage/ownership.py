@@ -7,7 +7,7 @@ from kubewake.lineage.grant import WRITES
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.pod_birth import TEMPLATES, pod_owners
-from kubewake.lineage.reference import refer
+from kubewake.lineage.reference import name_of
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -30,40 +30,39 @@ MADE = frozenset({"replicasets", "pods", "jobs"})
         HORIZON_SECONDS,
     ),
     [(resource, "") for resource in (*TEMPLATES, "pods")],
+    verbs=WRITES,
 )
 class Ownership:
     """Written workloads by namespace and name; what controllers make of them is context, not the attacker's act."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._workloads = state.ledger("workload", HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember a written workload; link what a controller creates to the workload that owns it."""
-        verb = stub.verb
-        if stub.outcome != "allowed" or verb not in WRITES:
-            return ()
         if not session.machine:
-            ref = refer(stub, session.number)
-            if stub.resource != "pods" and ref.name:
-                self._workloads.put(f"{stub.namespace}/{ref.name}", Cause(ref, now))
+            name = name_of(stub)
+            if stub.resource != "pods" and name:
+                self._workloads.put(f"{stub.namespace}/{name}", Cause(self._state.refer(stub, session), now))
             return ()
-        if verb != "create" or stub.resource not in MADE or not self._workloads.size:
+        if stub.verb != "create" or stub.resource not in MADE or not self._workloads.entries:
             return ()
-        ref = refer(stub, session.number)
+        made_name = name_of(stub)
         self.coverage.eligible += 1
         owners = stub.values.get("object.owner_names")
         owned = isinstance(owners, list | tuple) and bool(owners)
         self.coverage.covered += owned
-        names = [str(owner) for owner in owners or ()] if owned else pod_owners(ref.name)[1:]
+        names = [str(owner) for owner in owners or ()] if owned else pod_owners(made_name)[1:]
         links: list[Link] = []
         for name in names:
             for cause in self._workloads.get(f"{stub.namespace}/{name}", now):
                 if not owned and now - cause.seconds > GUESS_SECONDS:
                     continue
-                if stub.resource != "pods" and ref.name:
+                if stub.resource != "pods" and made_name:
                     made = Cause(cause.ref, now, cause.subject, cause.certainty)
-                    self._workloads.put(f"{stub.namespace}/{ref.name}", made)
+                    self._workloads.put(f"{stub.namespace}/{made_name}", made)
                 links.append(
                     Link(
                         id="L9",
@@ -73,9 +72,9 @@ class Ownership:
                         scope="context",
                         text=f"made by Kubernetes from {cause.ref.resource} {cause.ref.name}",
                         source=Entity("workload", f"{cause.ref.resource}/{stub.namespace}/{cause.ref.name}"),
-                        target=Entity("workload", f"{stub.resource}/{stub.namespace}/{ref.name}"),
+                        target=Entity("workload", f"{stub.resource}/{stub.namespace}/{made_name}"),
                         cause_ref=cause.ref,
-                        effect_ref=ref,
+                        effect_ref=self._state.refer(stub, session),
                         seconds=now,
                     ),
                 )

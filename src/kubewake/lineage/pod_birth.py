@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 
 from kubewake.finding import Entity
+from kubewake.lineage.grant import WRITES
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
+from kubewake.lineage.reference import name_of
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -23,33 +24,35 @@ TEMPLATES = ("deployments", "daemonsets", "statefulsets", "replicasets", "jobs",
         STRENGTH,
     ),
     [("pods", ""), *((resource, "") for resource in TEMPLATES)],
+    verbs=WRITES,
 )
 class PodBirth:
     """Pods and workloads written by people and programs, by namespace and name."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._pods = state.ledger("pod-birth", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who created a pod or wrote a workload."""
-        written = stub.verb == "create" or (stub.verb in {"update", "patch"} and stub.resource != "pods")
-        if not written or stub.outcome != "allowed" or session.machine:
+        if session.machine or (stub.resource == "pods" and stub.verb != "create"):
             return ()
         self.coverage.eligible += 1
-        ref = refer(stub, session.number)
-        if not ref.name:
+        name = name_of(stub)
+        if not name:
             return ()
         self.coverage.covered += 1
         account = stub.values.get("workload.service_account")
         certainty = 1.0 if stub.resource == "pods" else 0.7
         subject = account if isinstance(account, str) else ""
-        self._pods.put(f"{stub.namespace}/{ref.name}", Cause(ref, now, subject, certainty))
+        cause = Cause(self._state.refer(stub, session), now, subject, certainty)
+        self._pods.put(f"{stub.namespace}/{name}", cause)
         return ()
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """A session of a pod that someone created."""
-        if not session.pod or session.renewed or not self._pods.size:
+        if not session.pod or session.renewed or not self._pods.entries:
             return ()
         links = []
         for name in pod_owners(session.pod):

@@ -46,7 +46,7 @@ class PodEntry:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who entered a pod; sessions of the pod that no address or client sets apart are linked at once."""
-        if stub.outcome != "allowed" or session.machine:
+        if session.machine:
             return ()
         pod = f"{stub.namespace}/{stub.name}"
         cause = Cause(refer(stub, session.number), now)

@@ -87,7 +87,7 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
         intern(stub.subresource),
         intern(stub.api_group),
         intern(stub.namespace),
-        stub.name or created_name(stub.values),
+        name_of(stub),
         "" if resource else stub.uri[:200],
         stub.code,
         intern(stub.outcome),
@@ -102,9 +102,11 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
     )
 
 
-def created_name(values: dict[str, Any]) -> str:
-    """The name that a body gives to an object which the request path does not name."""
-    name = values.get("object.name") or values.get("workload.name")
+def name_of(stub: Stub) -> str:
+    """The name of the object, where the request path does not have it as a body gives it."""
+    if stub.name:
+        return stub.name
+    name = stub.values.get("object.name") or stub.values.get("workload.name")
     return name if isinstance(name, str) else ""
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from kubewake.detectors.grants import grant_of, keys_of
+from kubewake.detectors.grants import grant_of, reason_keys
 from kubewake.finding import Entity
-from kubewake.lineage.grant import remember_write, uses_of
+from kubewake.lineage.grant import WRITES, remember_write, uses_of
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
@@ -19,27 +19,29 @@ INFO = LinkInfo(
 )
 
 
-@link_kind(INFO, [("roles", ""), ("clusterroles", "")])
+@link_kind(INFO, [("roles", ""), ("clusterroles", "")], verbs=WRITES, reads="reason")
 class RoleUse:
     """Freshly edited roles by kind, name and namespace. A role that is created is reached through its new binding."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
         self._state = state
-        self._roles = state.ledger("role", PATH_HORIZON_SECONDS)
+        self.causes = state.ledger("role", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who edited a role."""
-        remember_write(self._roles, stub, session, now)
+        remember_write(self.causes, stub, session, now)
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """This request, where a freshly edited role allowed it, and the identity never did its like before."""
-        grant = grant_of(stub.reason) if self._roles.size else None
+        since = self._state.habit_seconds
+        causes = [cause for cause in self.causes.get(reason_keys(stub.reason)[1], now) if cause.seconds <= since]
+        grant = grant_of(stub.reason) if causes else None
         if grant is None:
             return ()
         return uses_of(
-            (cause for cause in self._roles.get(keys_of(grant)[1], now) if cause.seconds <= self._state.habit_seconds),
+            causes,
             INFO,
             stub,
             session,

@@ -31,6 +31,7 @@ NATS = 0.4
         EXACT_HORIZON_SECONDS,
     ),
     [("secrets", "")],
+    verbs=frozenset({"get", "list"}),
 )
 class SecretToken:
     """Latest readers of each secret, and of each namespace's secrets as a list.
@@ -45,7 +46,7 @@ class SecretToken:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who read a secret."""
-        if stub.verb not in {"get", "list"} or stub.outcome != "allowed" or session.machine:
+        if session.machine:
             return ()
         ref = refer(stub, session.number)
         certainty = 1.0 if stub.verb == "get" else LIST_STRENGTH / GET_STRENGTH

@@ -3,7 +3,9 @@
 from msgspec import Struct
 
 from kubewake.lineage.ledger import Ledger
+from kubewake.lineage.reference import EventRef, refer
 from kubewake.lineage.session import Session, Sessions
+from kubewake.observation import Stub
 
 MAX_PLACES = 20_000
 MAX_VALUES = 32
@@ -71,6 +73,7 @@ class State:
     """Shared memory of the links of one cluster."""
 
     def __init__(self) -> None:
+        self._referred: tuple[Stub, EventRef] | None = None
         self.sessions = Sessions()
         self.places: dict[str, Place] = {}
         self.places_evicted = 0
@@ -79,6 +82,16 @@ class State:
         """When the identity at hand first did the kind of thing that it does now."""
         self.grant_seconds = 0.0
         """When it was first allowed something by the binding at hand."""
+
+    def refer(self, stub: Stub, session: Session, *, routine: bool = False) -> EventRef:
+        """A stub of this session in brief, made once where several ask for it in turn."""
+        if self._referred is not None:
+            referred, ref = self._referred
+            if referred is stub and ref.routine == routine:
+                return ref
+        ref = refer(stub, session.number, routine=routine)
+        self._referred = (stub, ref)
+        return ref
 
     def ledger(self, name: str, horizon_seconds: float, capacity: int = 20_000, depth: int = 1) -> Ledger:
         """The ledger of this name, made on first use."""

@@ -1,6 +1,7 @@
 """L6: a mutating webhook written, and the objects that it changed."""
 
 from collections.abc import Iterable
+from typing import Final
 
 from kubewake.finding import Entity
 from kubewake.lineage.grant import WRITES
@@ -12,7 +13,7 @@ from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 STRENGTH = 0.8
-MUTATED_BY = "admission.mutated_by"
+MUTATED_BY: Final = "admission.mutated_by"
 
 
 def configurations(values: object) -> list[str]:
@@ -33,31 +34,30 @@ def configurations(values: object) -> list[str]:
         STRENGTH,
     ),
     [("mutatingwebhookconfigurations", "")],
+    verbs=WRITES,
+    reads=MUTATED_BY,
 )
 class WebhookChange:
     """Fresh webhook configurations by name."""
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
-        self._webhooks = state.ledger("webhook", PATH_HORIZON_SECONDS, 2_000)
+        self.causes = state.ledger("webhook", PATH_HORIZON_SECONDS, 2_000)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a webhook configuration."""
-        if stub.verb in WRITES and stub.outcome == "allowed" and not session.machine:
+        if not session.machine:
             ref = refer(stub, session.number)
-            self._webhooks.put(ref.name, Cause(ref, now))
+            self.causes.put(ref.name, Cause(ref, now))
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """This request, where a fresh webhook changed its object."""
-        if not self._webhooks.size or not stub.values:
-            return ()
         links = []
         names = configurations(stub.values.get(MUTATED_BY))
-        self.coverage.eligible += 1
         self.coverage.covered += bool(names)
         for name in names:
-            for cause in self._webhooks.get(name, now):
+            for cause in self.causes.get(name, now):
                 links.append(
                     Link(
                         id="L6",

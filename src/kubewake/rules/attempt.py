@@ -5,6 +5,7 @@ right here, from the outcome of the evidence, instead of in every rule.
 """
 
 import re
+from functools import lru_cache
 
 from kubewake.rules.model import RuleInfo
 
@@ -69,17 +70,27 @@ _JOINED = re.compile(rf"\b(and|or) ({'|'.join(DEEDS)})\b")
 def story_of(info: RuleInfo, outcome: str) -> str:
     """The rule's story, still with its placeholders, for evidence of this outcome."""
     ending = ENDINGS.get(outcome)
-    if ending is None or not info.story or _TOLD.search(info.story):
-        return info.story
-    deed = _DEED.match(info.story)
+    return info.story if ending is None or not info.story else _attempted(info.story, ending)
+
+
+@lru_cache(maxsize=4096)
+def _attempted(story: str, ending: str) -> str:
+    if _TOLD.search(story):
+        return story
+    deed = _DEED.match(story)
     if deed is None:
-        return f"{info.story} The request {ending}."
+        return f"{story} The request {ending}."
     rest = _JOINED.sub(lambda found: f"{found[1]} {DEEDS[found[2]]}", deed["rest"])
-    return f"{deed['who']} tried to {DEEDS[deed['verb']]}{rest}, and {ending}.{info.story[deed.end() :]}"
+    return f"{deed['who']} tried to {DEEDS[deed['verb']]}{rest}, and {ending}.{story[deed.end() :]}"
+
+
+@lru_cache(maxsize=4096)
+def _tells_of_a_deed(story: str) -> bool:
+    return not _TOLD.search(story) and _DEED.match(story) is not None
 
 
 def title_of(info: RuleInfo, outcome: str) -> str:
     """The rule's title for evidence of this outcome: that of a deed that was not done says so."""
-    if outcome not in ENDINGS or _TOLD.search(info.story) or not _DEED.match(info.story):
+    if outcome not in ENDINGS or not _tells_of_a_deed(info.story):
         return info.title
     return f"{info.title} (tried, {'refused' if outcome == 'denied' else 'failed'})"

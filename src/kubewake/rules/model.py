@@ -3,6 +3,7 @@
 import re
 import shlex
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct, field
@@ -108,19 +109,50 @@ _OF_NAMESPACE = re.compile(r"\b(in|of|from|for) (?:the )?namespace \{target\.nam
 _NAMESPACE_ASIDE = re.compile(r"\((in )?namespace \{target\.namespace\}\)")
 
 
+@lru_cache(maxsize=4096)
+def _without_namespace(text: str) -> str:
+    """A story of something that has no namespace."""
+    text = _OF_NAMESPACE.sub(r"\1 the whole cluster", text)
+    return _NAMESPACE_ASIDE.sub("(the whole cluster)", text)
+
+
+@lru_cache(maxsize=4096)
+def _cut(text: str) -> list[str]:
+    """A text cut at its placeholders: plain text and names of fields in turn."""
+    return _PLACEHOLDER.split(text)
+
+
 def fill(text: str, words: Mapping[str, Any]) -> str:
     """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)".
 
     Where the target has no namespace, "in namespace …" reads "in the whole cluster".
     """
     if not words.get("target.namespace"):
-        text = _OF_NAMESPACE.sub(r"\1 the whole cluster", text)
-        text = _NAMESPACE_ASIDE.sub("(the whole cluster)", text)
-    return _PLACEHOLDER.sub(lambda found: spell(words.get(found[1])), text)
+        text = _without_namespace(text)
+    parts = _cut(text).copy()
+    parts[1::2] = [spell(words.get(name)) for name in parts[1::2]]
+    return "".join(parts)
 
 
 _NAMESPACE_OPTION = re.compile(r"""\s(?:-n|--namespace)[ =](["']?)\{target\.namespace\}\1""")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
+
+
+@lru_cache(maxsize=4096)
+def _cut_step(text: str, *, has_namespace: bool) -> list[tuple[str, str, str]]:
+    """A step as plain text, the field that follows it, and what a shell is inside of there (see `_quoting`).
+
+    A sentence is all comment. The last field is "".
+    """
+    if not has_namespace:
+        text = _NAMESPACE_OPTION.sub("", text)
+    is_command = not text[:1].isupper()
+    cut, begin = [], 0
+    for found in _PLACEHOLDER.finditer(text):
+        state = _quoting(text, found.start()) if is_command else "#"
+        cut.append((text[begin : found.start()], found[1], state))
+        begin = found.end()
+    return [*cut, (text[begin:], "", "")]
 
 
 def fill_step(text: str, words: Mapping[str, Any]) -> str:
@@ -129,25 +161,26 @@ def fill_step(text: str, words: Mapping[str, Any]) -> str:
     Names in a cluster are other people's words: each is quoted as its place in the command asks. A step that begins
     with a capital letter or `#` is a sentence. Where the target has no namespace, `-n {target.namespace}` goes away.
     """
-    if not words.get("target.namespace"):
-        text = _NAMESPACE_OPTION.sub("", text)
-    is_command = not text[:1].isupper()
+    filled = []
+    for plain, name, state in _cut_step(text, has_namespace=bool(words.get("target.namespace"))):
+        filled.append(plain)
+        if name:
+            filled.append(_quoted(words.get(name), state))
+    return "".join(filled)
 
-    def place(found: re.Match[str]) -> str:
-        value = words.get(found[1])
-        plain = _CONTROL.sub(" ", spell(value))
-        state = _quoting(text, found.start()) if is_command else "#"
-        if state == "#":
-            return plain
-        if value is None or value in ("", [], ()):
-            return "UNKNOWN"
-        if state == "'":
-            return plain.replace("'", "'\\''")
-        if state == '"':
-            return re.sub(r'(["$`\\])', r"\\\1", plain)
-        return shlex.quote(plain)
 
-    return _PLACEHOLDER.sub(place, text)
+def _quoted(value: Any, state: str) -> str:
+    """A value where a shell is inside of `state`."""
+    plain = _CONTROL.sub(" ", spell(value))
+    if state == "#":
+        return plain
+    if value is None or value in ("", [], ()):
+        return "UNKNOWN"
+    if state == "'":
+        return plain.replace("'", "'\\''")
+    if state == '"':
+        return re.sub(r'(["$`\\])', r"\\\1", plain)
+    return shlex.quote(plain)
 
 
 def _quoting(text: str, end: int) -> str:

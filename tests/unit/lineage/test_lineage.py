@@ -80,7 +80,7 @@ def test_ledger_forgets_the_oldest_and_counts(make):
     ledger = Ledger(100.0, capacity=2)
     for number in range(3):
         ledger.put(f"k{number}", Cause(refer(make(number), number + 1), float(number)))
-    assert ledger.size == 2
+    assert len(ledger.entries) == 2
     assert ledger.evicted == 1
     assert not ledger.get("k0", 3.0)
     assert ledger.get("k2", 102.0)
@@ -164,3 +164,31 @@ def test_ordinary_stubs_of_a_known_behaviour_need_no_second_look(make):
     for number in range(3):
         lineage.observe(make(number, behaviour=77, count=10))
     assert lineage.session.requests == 30
+
+
+def test_what_an_identity_has_no_room_to_remember_stays_new(make):
+    lineage = Lineage()
+    for number in range(MAX_HABITS):
+        lineage.observe(make(0, resource=f"kind-{number}"))
+    for seconds in (1, 2, 3, 200, 201):
+        lineage.observe(make(seconds, resource="kind-0"))
+        known = lineage.routine
+        lineage.observe(make(seconds, resource="one-too-many"))
+        assert not lineage.routine
+    assert known
+
+
+def test_requests_that_differ_in_session_or_outcome_are_of_different_kinds(make):
+    lineage = Lineage()
+    read = {"resource": "secrets", "verb": "get", "name": "db"}
+    lineage.observe(make(0, **read))
+    first = lineage.session.number
+    for field, value in (("user_agent", "other/1"), ("source", "192.0.2.1"), ("credential", "JTI=2"), ("user", "eve")):
+        lineage.observe(make(1, **read, **{field: value}))
+        assert lineage.session.number != first, field
+    readers = lineage.state.ledgers["secret-reader"].entries
+    before = list(readers)
+    lineage.observe(make(2, **{**read, "name": "token"}, outcome="denied"))
+    assert list(readers) == before
+    lineage.observe(make(3, **{**read, "name": "token"}))
+    assert len(readers) == len(before) + 1
