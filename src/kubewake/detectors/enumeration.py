@@ -142,13 +142,15 @@ class Enumeration:
             self._refused.pop(oldest, None)
         if stub.outcome != "allowed":
             self._refused[key] = now
-        if len(steps) <= PATHS_ABOVE or now - self._refused.get(key, -window) >= window:
+        most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
+        if not PATHS_ABOVE < len(steps) < most or now - self._refused.get(key, -window) >= window:
             return ()
-        if not _looks_around(steps, anonymous=anonymous):
+        paths, kinds = len({step.path for step in steps}), len({step.resource for step in steps} - {""})
+        if paths <= PATHS_ABOVE or kinds <= KINDS_ABOVE or not _looks_around(steps, anonymous=anonymous):
             return ()
         values: dict[str, Any] = {
-            "paths": len({step.path for step in steps}),
-            "kinds": len({step.resource for step in steps} - {""}),
+            "paths": paths,
+            "kinds": kinds,
             "user.username": stub.user,
             "source.ip": stub.source,
             "userAgent": stub.user_agent,
@@ -175,12 +177,7 @@ def _window(*, anonymous: bool, blind: bool) -> int:
 
 def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
     most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-    if (
-        len(steps) >= most
-        or len({step.resource for step in steps} - {""}) <= KINDS_ABOVE
-        or len({step.path for step in steps}) <= PATHS_ABOVE
-        or sum([step.count for step in steps]) >= most
-    ):
+    if sum([step.count for step in steps]) >= most:
         return False
     outcomes = {step.outcome for step in steps}
     if anonymous:

@@ -7,7 +7,7 @@ import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, WRITES, Entry, words_of
+from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, WRITES, Entry, entries_about, words_of
 from kubewake.observation import Stub
 from kubewake.rules.correlation import microseconds
 
@@ -18,9 +18,6 @@ DAY_MICROSECONDS = 86_400 * 1_000_000
 SEEN_MAX = 200_000
 USERS_MAX = 20_000
 FAMILIAR_MAX = 100_000
-
-OF_BODIES = tuple(entry for entry in ENTRIES if entry.from_body)
-"""What of a familiar behaviour may still be new."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -91,7 +88,7 @@ class NewValue:
         found: Iterable[Detection] = ()
         if not familiar or (stub.resource in WITH_BODIES and (stub.verb in WRITES or stub.subresource == "exec")):
             known = {"user": user.is_known(now), "cluster": cluster.is_known(now)}
-            found = self._compare(stub, day, known, OF_BODIES if familiar else ENTRIES)
+            found = self._compare(stub, day, known, entries_about(stub.resource, from_body=familiar))
         user.requests += stub.count
         cluster.requests += stub.count
         return found

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 from typing import Any, Literal
 
 from msgspec import Struct
@@ -20,6 +21,8 @@ WORKLOADS = frozenset(
 )
 BINDINGS = frozenset({"rolebindings", "clusterrolebindings"})
 ROLES = frozenset({"roles", "clusterroles"})
+PODS = frozenset({"pods"})
+SECRETS = frozenset({"secrets"})
 WRITES = frozenset({"create", "update", "patch"})
 REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews"})
 WITH_BODIES = WORKLOADS | BINDINGS | ROLES | REVIEWS
@@ -43,6 +46,8 @@ class Entry(Struct, frozen=True, kw_only=True):
     info: RuleInfo
     applies: Callable[[Stub], bool]
     values: Callable[[Stub], Iterable[tuple[str, ...]]]
+    resources: frozenset[str] | None = None
+    """Kinds of objects that it is about, where `applies` demands one of them; None for any request."""
     history: History = "user"
     days: int = CATALOG_DAYS
     from_body: bool = False
@@ -192,6 +197,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Somebody asked about a permission that they never asked about before, or with another program.",
             "{actor.name} asked for the first time whether it may do this ({value}), from {source.ip}.",
         ),
+        resources=REVIEWS,
         applies=lambda stub: (
             stub.resource in REVIEWS
             and stub.verb == "create"
@@ -222,6 +228,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Somebody ran a command in a pod of a namespace, or with a program, or from a network, that is new for them.",
             "{actor.name} ran a command in the pod {target.name} in a way that is new for them ({value}), from {source.ip}.",
         ),
+        resources=PODS,
         applies=lambda stub: _enters_pod(stub) and bool(stub.user),
         values=lambda stub: [(stub.namespace, stub.client, origin_of(stub))],
     ),
@@ -231,6 +238,7 @@ ENTRIES: tuple[Entry, ...] = (
             ("T1609",), "Somebody ran a command in a workload for the first time in two weeks.",
             "{actor.name} ran a command in {target.name} in namespace {target.namespace}, where they did not do so before.",
         ),
+        resources=PODS,
         applies=lambda stub: _enters_pod(stub) and stub.actor_kind == "human",
         values=lambda stub: [(stub.namespace, workload_of(stub.name))],
         days=14,
@@ -243,6 +251,7 @@ ENTRIES: tuple[Entry, ...] = (
             "{actor.name} started a privileged program in namespace {target.namespace} in a way that is new for them "
             "({value}). A privileged program can take over its machine.", audience="everyone", needs="Request",
         ),
+        resources=WORKLOADS,
         applies=lambda stub: _writes(stub, WORKLOADS) and _has_risk(stub, "privileged"),
         values=lambda stub: [(stub.namespace, repository_of(image)) for image in _images(stub)],
         days=30,
@@ -257,6 +266,7 @@ ENTRIES: tuple[Entry, ...] = (
             "{actor.name} started a program in namespace {target.namespace} that can reach sensitive files of its machine; "
             "that is new for them ({value}).", audience="everyone", needs="Request",
         ),
+        resources=WORKLOADS,
         applies=lambda stub: _writes(stub, WORKLOADS) and _has_risk(stub, "sensitive-host-path", "runtime-socket"),
         values=lambda stub: [(stub.namespace, repository_of(image)) for image in _images(stub)],
         days=30,
@@ -268,6 +278,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Somebody deployed a workload whose image comes from a registry, into a namespace, or with a program that is new "
             "for them.", "{actor.name} started a program in a way that is new for them ({value}).", needs="Request",
         ),
+        resources=WORKLOADS,
         applies=lambda stub: _writes(stub, WORKLOADS),
         values=lambda stub: [(stub.namespace, registry_of(image), stub.client) for image in _images(stub)],
         days=30,
@@ -279,6 +290,7 @@ ENTRIES: tuple[Entry, ...] = (
             "A Deployment, DaemonSet or CronJob was created or patched from an address or with a program new for this user.",
             "{actor.name} changed {target.name} in namespace {target.namespace} from a new place ({value}).",
         ),
+        resources=WORKLOADS,
         applies=lambda stub: (
             stub.resource in ("deployments", "daemonsets", "cronjobs")
             and stub.verb in ("create", "patch")
@@ -295,6 +307,7 @@ ENTRIES: tuple[Entry, ...] = (
             "{actor.name} brought a program into the system namespace that never ran there before: {value}. Attackers hide "
             "among the cluster's own programs.", audience="everyone", needs="Request",
         ),
+        resources=WORKLOADS,
         applies=lambda stub: (
             stub.namespace == "kube-system"
             and stub.resource in WORKLOADS
@@ -312,6 +325,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Somebody granted a role, or in a namespace, that they never granted before.",
             "{actor.name} granted permissions in a way that is new for them ({value}).", needs="Request",
         ),
+        resources=BINDINGS,
         applies=lambda stub: _writes(stub, BINDINGS),
         values=lambda stub: [
             (stub.namespace or "the whole cluster", str(stub.values.get("rbac.role_name") or stub.name))
@@ -326,6 +340,7 @@ ENTRIES: tuple[Entry, ...] = (
             "{actor.name} wrote the role {target.name} with powers that are new for them to hand out ({value}).",
             needs="Request",
         ),
+        resources=ROLES,
         applies=lambda stub: _writes(stub, ROLES) and any(stub.values.get(name) for name in GRANTS),
         values=lambda stub: [
             (stub.namespace or "the whole cluster", name.removeprefix("rbac.grants_").replace("_", " "))
@@ -354,6 +369,7 @@ ENTRIES: tuple[Entry, ...] = (
             "{actor.name} fetched all Secrets of namespace {target.namespace} from a network that is new for them ({value}, "
             "{source.ip}).", audience="everyone",
         ),
+        resources=SECRETS,
         applies=lambda stub: (
             stub.resource == "secrets"
             and stub.verb == "list"
@@ -371,6 +387,7 @@ ENTRIES: tuple[Entry, ...] = (
             ("T1552.007",), "Secrets were read from an address or with a program that is new for this user.",
             "{actor.name} read Secrets of namespace {target.namespace} in a way that is new for them ({value}).",
         ),
+        resources=SECRETS,
         applies=lambda stub: _reads_secrets(stub) and UNVERSIONED not in stub.user_agent,
         values=lambda stub: [(stub.source, stub.user_agent)],
     ),
@@ -381,6 +398,7 @@ ENTRIES: tuple[Entry, ...] = (
             "The program identity {actor.name} read a Secret of namespace {target.namespace} with a client that is new for "
             "it ({value}).", ask=PROGRAM_ASK,
         ),
+        resources=SECRETS,
         applies=lambda stub: (
             _reads_secrets(stub)
             and stub.verb == "get"
@@ -395,6 +413,7 @@ ENTRIES: tuple[Entry, ...] = (
             "Secrets were read in a namespace, with a program or from a network that is new for this identity.",
             "{actor.name} read Secrets in a way that is new for them ({value}), from {source.ip}.",
         ),
+        resources=SECRETS,
         applies=_reads_secrets,
         values=lambda stub: [(stub.namespace or "the whole cluster", stub.client, origin_of(stub))],
         days=30,
@@ -444,6 +463,16 @@ ENTRIES: tuple[Entry, ...] = (
         days=14,
     ),
 )  # fmt: skip
+
+
+@lru_cache(maxsize=4096)
+def entries_about(resource: str, *, from_body: bool) -> tuple[Entry, ...]:
+    """The entries that requests for a kind of objects can concern; of them only those `from_body`, if it says so."""
+    return tuple(
+        entry
+        for entry in ENTRIES
+        if (entry.resources is None or resource in entry.resources) and (entry.from_body or not from_body)
+    )
 
 
 def _kind(stub: Stub) -> str:

@@ -71,7 +71,8 @@ class ClusterFold:
                 note(self._failures, "versions", error, stub)
         for hit in stub.hits:
             self._accuse(accusations, book, hit, stub, (), None, None)
-        self._correlate(stub, book, accusations)
+        if stub.hits or self._correlator.is_waiting:
+            self._correlate(stub, book, accusations)
         if repeat:
             detections = self._detectors.count(stub)
         else:

@@ -6,6 +6,7 @@ holds what is learnt there; `Fold` puts the stream in order and keeps the findin
 
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from operator import attrgetter
 
 import msgspec
 
@@ -35,6 +36,7 @@ from kubewake.rules.ruleset import RuleSet
 MAX_MALFORMED_KEPT = 100
 BLIND_AFTER_SECONDS = 3_600
 """How much of a stream must have passed before what is missing in it counts as not logged."""
+_LEVEL = attrgetter("level")
 END_OF_TIME = "9999-99"
 """After every timestamp, readable or not."""
 
@@ -97,7 +99,7 @@ class Fold:
         for cluster in observation.clusters:
             if cluster not in summary.clusters:
                 summary.clusters = sorted([*summary.clusters, cluster])
-        levels = {stub.level for stub in observation.stubs}
+        levels = set(map(_LEVEL, observation.stubs))
         if not levels <= set(summary.levels):
             summary.levels = sorted({*summary.levels, *levels})
         self._order.put(observation)
@@ -122,7 +124,8 @@ class Fold:
             if stub.time > self._passed:  # noqa: PLR1730  # a call less for every stub
                 self._passed = stub.time
             try:
-                self._cluster(stub.cluster).observe(stub, self._book, self._fleet)
+                cluster = self._clusters.get(stub.cluster) or self._cluster(stub.cluster)
+                cluster.observe(stub, self._book, self._fleet)
             except Exception as error:  # noqa: BLE001  # outside all parts; the stubs behind it must not be lost with it
                 note(self._failures, "fold", error, stub)
 

@@ -114,6 +114,11 @@ class Correlator:
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the passing of time alone can complete a window."""
+        return bool(self._due)
+
     def observe(self, stub: Stub) -> Iterable[CorrelationHit]:
         """Pass a stub; yields what its hits, or the time that has passed, complete."""
         concerned = bool(self._due)
