@@ -709,11 +709,12 @@ cdef class Tally:
         gathering.stretch(first.decode(), last.decode())
 
     def flush(self, gathering):
-        """Tell the gathering when the last event was that was counted in each of its stubs."""
+        """Tell the gathering when the last event was that was counted in each of its stubs, and let go of it."""
         cdef Open open
         for open in self.opened:
             if open.gathering is gathering and open.last_id is not None:
                 gathering.end(open.owner, text_of(<Text>open.last_time, TIME_LENGTH), open.last_key, open.last_id)
+            open.gathering = open.members = open.last_id = None
         self.opened = []
 
     cdef void forget(self):

@@ -1,13 +1,16 @@
 """Counting ordinary lines without decoding them must come to the same as judging each of them."""
 
+import gc
 import random
 import shutil
+import weakref
 
 import msgspec
 import pytest
 
 from kubewake.demo import recording
 from kubewake.engine import Reader
+from kubewake.engine.gathering import Gathering
 from kubewake.engine.read import Tally
 from kubewake.facts import Context
 from kubewake.formats import Lines, line_blocks
@@ -119,6 +122,22 @@ def test_a_stub_names_its_earliest_events_however_many_there_are(rules):
     assert stub.count == 3000
     assert [member[2] for member in stub.members] == [f"id-{number}" for number in range(MAX_MEMBERS)]
     assert stub.last_audit_id == "id-2999"
+
+
+def test_nothing_of_an_observation_is_kept_when_it_is_done(rules, recorded, monkeypatch):
+    made = weakref.WeakSet()
+
+    def gathering(reader):
+        begun = Gathering(reader)
+        made.add(begun)
+        return begun
+
+    monkeypatch.setattr("kubewake.engine.read.Gathering", gathering)
+    reader = Reader(rules, Context())
+    for _ in range(3):
+        reader.read(line_blocks(b"".join(recorded), file="log", hint="native"))
+        gc.collect()
+    assert not made
 
 
 CHANGES = (
