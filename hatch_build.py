@@ -3,6 +3,7 @@ ordinary lines (`engine/tally.pyx`) where there is a C compiler. Without one kub
 """
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
     """Runs in the isolated build environment, which has what the compilers need (see build-system.requires)."""
 
     PLUGIN_NAME = "kubewake"
+    _folder: Path | None = None
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile and add; an editable install reads the rules' YAML through the user's cache, and has the extension in
@@ -35,7 +37,7 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
             for stale in (root / "src/kubewake/engine").glob("tally.*.so"):
                 stale.unlink()
             if extension is not None:
-                extension.replace(root / "src/kubewake/engine" / extension.name)
+                shutil.copy2(extension, root / "src/kubewake/engine")
             return
         if extension is not None:
             build_data["force_include"][str(extension)] = f"kubewake/engine/{extension.name}"
@@ -50,9 +52,9 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         """The extension as a file; None, with the reason told, where it cannot be compiled here."""
         from Cython.Build import cythonize
         from setuptools import Distribution, Extension
-        from setuptools.errors import BaseError
+        from setuptools.errors import BaseError, CompileError, LinkError
 
-        folder = Path(tempfile.mkdtemp(prefix="kubewake-build-"))
+        folder = self._folder = Path(tempfile.mkdtemp(prefix="kubewake-build-"))
         try:
             modules = cythonize(
                 [
@@ -68,11 +70,13 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
             command.ensure_finalized()
             command.run()
             return Path(command.get_ext_fullpath(EXTENSION))
-        except (BaseError, OSError) as error:
+        except (BaseError, CompileError, LinkError, OSError) as error:
             self.app.display_warning(f"{EXTENSION} is not compiled ({error}): kubewake will work and be slower")
             return None
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
-        """Leave no compiled pack in the source tree."""
+        """Leave no compiled pack in the source tree, and nothing of the compiler's."""
         del version, build_data, artifact_path
         (Path(self.root) / PACK).unlink(missing_ok=True)
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)

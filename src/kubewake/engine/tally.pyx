@@ -53,8 +53,6 @@ cdef struct Line:
     bint has_ref, has_status, has_annotations
 
 
-# ---------------------------------------------------------------------------------------------------------------- walking
-
 cdef inline bint is_digit(uint8_t c) noexcept nogil:
     return c >= 48 and c <= 57
 
@@ -445,8 +443,6 @@ cdef bint walk(Text p, Text end, Line* line) noexcept nogil:
         if p[0] != 44:
             return False
 
-
-# --------------------------------------------------------------------------------------------------------------- counting
 
 cdef class Open:
     """The stub of a behaviour that is open for one span of an observation, and what was counted in it here."""

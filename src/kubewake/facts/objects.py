@@ -131,7 +131,7 @@ def body_text(facts: Facts) -> str | None:
 @field("object.has_escape", "boolean", "Whether the request body contains a terminal escape character (ESC).",
        scope="behaviour", level="Request", example="true")  # fmt: skip
 def has_escape(facts: Facts) -> bool:
-    # Part of the behaviour key (see `engine.read`), so the scope is true.
+    # Part of the behaviour key (see `engine.gathering`), so the scope is true.
     raw = bytes(facts.event.request_object)
     if not raw:
         return False

@@ -90,7 +90,7 @@ def is_resource(facts: Facts) -> bool:
 @field("request.has_traversal", "boolean", "Whether the path, decoded up to three times, or the object's name has a "
        "`..` step.", scope="behaviour", example="true")  # fmt: skip
 def has_traversal(facts: Facts) -> bool:
-    # The behaviour key holds the whole URI where it has dots of this kind (see `engine.read`), so the scope is true.
+    # The behaviour key holds the whole URI where it has dots of this kind (see `engine.gathering`), so the scope is true.
     ref = facts.event.object_ref
     if ref is not None and (".." in (ref.name or "").split("/") or ".." in (ref.namespace or "").split("/")):
         return True
