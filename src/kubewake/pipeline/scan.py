@@ -6,6 +6,7 @@ import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
@@ -142,7 +143,9 @@ def read_parallel(
     try:
         under_way: deque[Future[bytes]] = deque()
         for group in grouped(chunks):
-            under_way.append(pool.submit(_read_in_worker, group))
+            with interrupts_held():  # as submitting may start a worker
+                future = pool.submit(_read_in_worker, group)
+            under_way.append(future)
             if len(under_way) >= workers * GROUPS_PER_WORKER:
                 yield decode(under_way.popleft().result())
         while under_way:
@@ -157,9 +160,16 @@ def _shield_workers() -> None:
     They inherit the signal mask of the process that forks them. The resource tracker goes first, as it resets the mask.
     """
     resource_tracker.ensure_running()
+    with interrupts_held():
+        forkserver.ensure_running()
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Let a Ctrl-C wait: one that falls between the steps of starting a process leaves it half started."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        forkserver.ensure_running()
+        yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
