@@ -14,9 +14,9 @@ $(UV):
 	$(PYTHON) -m venv .tools
 	.tools/bin/python -m pip install --quiet --disable-pip-version-check 'uv>=0.8'
 
-# kubewake itself is built anew each time, since its compiled part is a file of this tree.
+# kubewake itself is built anew each time, since its compiled parts are files of this tree.
 SYNC := sync --quiet --frozen --inexact --reinstall-package kubewake
-BUILT := hatch_build.py src/kubewake/engine/tally.pyx
+BUILT := hatch_build.py $(wildcard src/kubewake/engine/*.pyx)
 
 .venv/.runtime: $(UV) pyproject.toml uv.lock $(BUILT)
 	$(UV) $(SYNC) --no-dev

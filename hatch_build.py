@@ -1,5 +1,5 @@
-"""Build hook: compiles the built-in rule pack into the wheel, so that starting kubewake parses no YAML, and the counting of
-ordinary lines (`engine/tally.pyx`) where there is a C compiler. Without one kubewake finds the same and takes longer.
+"""Build hook: compiles the built-in rule pack into the wheel, so that starting kubewake parses no YAML, and what is written
+in Cython (`engine/*.pyx`) where there is a C compiler. Without one kubewake finds the same and takes longer.
 """
 
 import os
@@ -13,7 +13,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACK = "src/kubewake/rules/builtin.pack"
-EXTENSION = "kubewake.engine.tally"
+ENGINE = "src/kubewake/engine"
 PURE = "KUBEWAKE_PURE"
 """Environment variable: with any value, nothing is compiled to machine code."""
 
@@ -32,14 +32,14 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         (root / PACK).unlink(missing_ok=True)
         if self.target_name != "wheel":
             return
-        extension = None if os.environ.get(PURE) else self._compile(root / "src")
+        extensions = [] if os.environ.get(PURE) else self._compile(root / ENGINE)
         if version == "editable":
-            for stale in (root / "src/kubewake/engine").glob("tally.*.so"):
+            for stale in (root / ENGINE).glob("*.so"):
                 stale.unlink()
-            if extension is not None:
-                shutil.copy2(extension, root / "src/kubewake/engine")
+            for extension in extensions:
+                shutil.copy2(extension, root / ENGINE)
             return
-        if extension is not None:
+        for extension in extensions:
             build_data["force_include"][str(extension)] = f"kubewake/engine/{extension.name}"
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
@@ -48,8 +48,8 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  # our own code
         build_data["artifacts"].append(PACK)
 
-    def _compile(self, source: Path) -> Path | None:
-        """The extension as a file; None, with the reason told, where it cannot be compiled here."""
+    def _compile(self, engine: Path) -> list[Path]:
+        """The extensions as files; none, with the reason told, where they cannot be compiled here."""
         from Cython.Build import cythonize
         from setuptools import Distribution, Extension
         from setuptools.errors import BaseError, CompileError, LinkError
@@ -58,21 +58,20 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         try:
             modules = cythonize(
                 [
-                    Extension(
-                        EXTENSION, [str(source / f"{EXTENSION.replace('.', '/')}.pyx")], extra_compile_args=["-O3"]
-                    )
+                    Extension(f"kubewake.engine.{source.stem}", [str(source)], extra_compile_args=["-O3"])
+                    for source in sorted(engine.glob("*.pyx"))
                 ],
                 build_dir=str(folder / "c"),
-                include_path=[str(source)],
+                include_path=[str(engine.parents[1])],
             )
             command = Distribution({"name": "kubewake", "ext_modules": modules}).get_command_obj("build_ext")
             command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
             command.ensure_finalized()
             command.run()
-            return Path(command.get_ext_fullpath(EXTENSION))
+            return [Path(command.get_ext_fullpath(module.name)) for module in modules]
         except (BaseError, CompileError, LinkError, OSError) as error:
-            self.app.display_warning(f"{EXTENSION} is not compiled ({error}): kubewake will work and be slower")
-            return None
+            self.app.display_warning(f"nothing is compiled ({error}): kubewake will work and be slower")
+            return []
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Leave no compiled pack in the source tree, and nothing of the compiler's."""

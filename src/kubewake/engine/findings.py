@@ -149,8 +149,10 @@ class FindingBook:
         finding.count += count
         finding.audit_ids_total += count
         time = evidence.time
-        finding.time = min(finding.time, time)
-        finding.last_time = max(finding.last_time, time)
+        if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
+            finding.last_time = time
+        if time < finding.time:  # noqa: PLR1730
+            finding.time = time
         if len(requests) < MAX_EVIDENCE:
             requests.add(evidence.key >> 2)
             finding.audit_ids.append(evidence.audit_id)

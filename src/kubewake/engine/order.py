@@ -18,11 +18,16 @@ from kubewake.engine.settled import is_upkeep
 from kubewake.observation import Observation, Stub, earliest
 from kubewake.snapshot import decode_state
 
+try:
+    from kubewake.engine.keyset import KeySet
+except ImportError:  # built without a C compiler
+    KeySet = set  # type: ignore[assignment, misc]
+
 LATENESS_SECONDS = 30
 """Recorded logs are up to 2.1 s out of order by stage timestamp; API servers hold webhook batches for up to 30 s."""
 
 MAX_GENERATION_KEYS = 4_000_000
-"""Keys kept for recognising duplicates in one generation (about 250 MB at the very worst); two generations are kept."""
+"""Keys kept for recognising duplicates in one generation (128 MB at the very worst); two generations are kept."""
 
 MAX_WAITING = 150_000
 """Stubs that may wait for what belongs before them (some 200 MB); beyond it they are passed on in the order known so far."""
@@ -89,7 +94,7 @@ class Order:
         self._spans: dict[str, _Span] = {}
         self._committed = ""
         self._latest = ""
-        self._generations: deque[set[int]] = deque([set()])
+        self._generations: deque[KeySet] = deque([KeySet()])
         self._generation_ends = ""
         self._received: dict[int, Stub] = {}
         self._started: dict[int, tuple[str, ...]] = {}
@@ -213,7 +218,7 @@ class Order:
         }
         self._committed, self._latest = saved.committed, saved.latest
         self._generation_ends = saved.generation_ends
-        self._generations = deque(set(array("Q", keys)) for keys in saved.generations)
+        self._generations = deque(KeySet(array("Q", keys)) for keys in saved.generations)
         self._started = dict(saved.started)
         self._spans, self._received = {}, {}
         for name in sorted(waiting, key=lambda name: int(name.partition("/")[2])):
@@ -229,7 +234,7 @@ class Order:
         self.counts = saved.counts
 
     @staticmethod
-    def _is_answered(request: int, keys: set[int]) -> bool:
+    def _is_answered(request: int, keys: KeySet) -> bool:
         return not keys.isdisjoint((request << 2, request << 2 | _STARTED, request << 2 | 3))
 
     def _unanswered(self, until: str) -> list[Stub]:
@@ -256,18 +261,17 @@ class Order:
     ) -> None:
         if self._latest > self._generation_ends or len(self._generations[0]) > MAX_GENERATION_KEYS:
             self._generation_ends = later(self._latest, self._lateness_seconds) if self._latest else ""
-            self._generations.appendleft(set())
+            self._generations.appendleft(KeySet())
             while len(self._generations) > 2:
                 self._generations.pop()
-        fresh = set(keys)
-        current = self._generations[0]
+        fresh = KeySet(keys)
         if len(fresh) != len(keys) or not all(generation.isdisjoint(fresh) for generation in self._generations):
             self._take_back(keys, owners, dict(fed), stubs)
         if self._received:
             for request in list(self._received):
                 if self._is_answered(request, fresh):
                     del self._received[request]
-        current |= fresh
+        self._generations[0] |= fresh
 
     def _take_back(self, keys: "array[int]", owners: "array[int]", feed_of: dict[int, int], stubs: list[Stub]) -> None:
         seen: set[int] = set()

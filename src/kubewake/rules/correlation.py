@@ -55,6 +55,9 @@ STUB_FIELDS: dict[str, str] = {
 }
 """Fields that every stub carries; others that a correlation names travel in the values of its hits."""
 
+PLAIN_FIELDS = STUB_FIELDS.keys() - {"user.groups", "sourceIPs", "responseStatus.code"}
+"""Those that are one text."""
+
 _ATTRIBUTES = {name: attrgetter(attribute) for name, attribute in STUB_FIELDS.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -98,15 +101,28 @@ class _Group:
         self.last: Stub | None = None
 
 
+class _Feed:
+    """One correlation, with how it reads the events that feed it."""
+
+    __slots__ = ("group_of", "is_alone", "rule", "value_of")
+
+    def __init__(self, rule: CorrelationRule) -> None:
+        self.rule = rule
+        self.is_alone = len(rule.rules) == 1
+        self.group_of = _group_reader(rule)
+        self.value_of = _value_reader(rule)
+
+
 class Correlator:
     """All correlations over the stubs of one cluster, fed in event-time order (a little disorder is tolerated)."""
 
     def __init__(self, rules: Iterable[CorrelationRule]) -> None:
         self._rules = {rule.info.id: rule for rule in rules}
-        self._by_base: dict[str, list[CorrelationRule]] = {}
+        self._by_base: dict[str, list[_Feed]] = {}
         for rule in self._rules.values():
+            feed = _Feed(rule)
             for name in dict.fromkeys(rule.rules):
-                self._by_base.setdefault(name, []).append(rule)
+                self._by_base.setdefault(name, []).append(feed)
         self._groups: dict[str, dict[tuple[str, ...], _Group]] = {name: {} for name in self._rules}
         self._sizes: dict[str, int] = dict.fromkeys(self._rules, 0)
         self._waiting = {name for name, rule in self._rules.items() if waits_for_close(rule)}
@@ -121,10 +137,14 @@ class Correlator:
 
     def observe(self, stub: Stub) -> Iterable[CorrelationHit]:
         """Pass a stub; yields what its hits, or the time that has passed, complete."""
-        concerned = bool(self._due)
-        for hit in stub.hits:
-            concerned = concerned or hit.rule in self._by_base
-        return self._pass(stub, microseconds(stub.time)) if concerned else ()
+        if not self._due:
+            by_base = self._by_base
+            for hit in stub.hits:
+                if hit.rule in by_base:
+                    break
+            else:
+                return ()
+        return self._pass(stub, microseconds(stub.time))
 
     def _pass(self, stub: Stub, now: int) -> Iterator[CorrelationHit]:
         queue: list[CorrelationHit] = list(self._close_before(now)) if self._due else []
@@ -135,37 +155,49 @@ class Correlator:
             for match in queue:
                 hits[match.rule] = Hit(match.rule, match.suppressed_by, match.values)
             queue = []
-            concerned: dict[str, CorrelationRule] = {}
+            concerned: dict[str, _Feed] = {}
             for name in hits:
-                for rule in self._by_base.get(name, ()):
-                    concerned[rule.info.id] = rule
-            for name, rule in concerned.items():
+                for feed in self._by_base.get(name, ()):
+                    concerned[feed.rule.info.id] = feed
+            for name, feed in concerned.items():
                 if name in seen:
                     continue
                 seen.add(name)
-                for match in self._feed(rule, stub, now, hits):
+                for match in self._feed(feed, stub, now, hits):
                     yield match
                     queue.append(match)
             hits = {}
 
-    def _feed(self, rule: CorrelationRule, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+    def _feed(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+        rule = feed.rule
+        if feed.is_alone:
+            hit = hits[rule.rules[0]]
+            match = self._count(feed, stub, now, hit, (0,))
+            return [] if match is None else [match]
         found: list[CorrelationHit] = []
         matched: dict[str | None, list[int]] = {}
         for position, name in enumerate(rule.rules):
-            hit = hits.get(name)
-            if hit is not None:
-                matched.setdefault(hit.suppressed_by, []).append(position)
-        for suppressed_by, positions in matched.items():
-            hit = hits[rule.rules[positions[0]]]
-            value = _counted(rule, stub, hit)
-            if rule.fields and value is None:
-                continue
-            group = (suppressed_by or "", *_group(rule, stub, hit))
-            entry = Entry(now, stub.key, tuple(positions), stub.count, value, tuple(evidence_in(stub)))
-            match = self._enter(rule, group, entry, stub, hit)
+            said = hits.get(name)
+            if said is not None:
+                matched.setdefault(said.suppressed_by, []).append(position)
+        for positions in matched.values():
+            match = self._count(feed, stub, now, hits[rule.rules[positions[0]]], tuple(positions))
             if match is not None:
                 found.append(match)
         return found
+
+    def _count(self, feed: _Feed, stub: Stub, now: int, hit: Hit, positions: tuple[int, ...]) -> CorrelationHit | None:
+        """Enter the stub, as the hit has it, for the rules at these positions."""
+        rule = feed.rule
+        value = None
+        if feed.value_of is not None:
+            value = feed.value_of(stub, hit)
+            if value is None:
+                return None
+        group = (hit.suppressed_by or "", *feed.group_of(stub, hit))
+        return self._enter(
+            rule, group, Entry(now, stub.key, positions, stub.count, value, tuple(evidence_in(stub))), stub, hit
+        )
 
     def _enter(
         self, rule: CorrelationRule, key: tuple[str, ...], entry: Entry, stub: Stub, hit: Hit
@@ -340,6 +372,17 @@ def stub_reader(name: str) -> Callable[[Any], Any]:
     return lambda stub: stub.values.get(name)
 
 
+def _group_reader(rule: CorrelationRule) -> Callable[[Stub, Hit], tuple[str, ...]]:
+    """Reads what events are grouped by."""
+    plain = [STUB_FIELDS[name] for name in rule.group_by if name in PLAIN_FIELDS]
+    if rule.aliases or len(plain) < len(rule.group_by):
+        return lambda stub, hit: tuple(_group(rule, stub, hit))
+    if len(plain) < 2:
+        return lambda stub, _: tuple([getattr(stub, attribute) for attribute in plain])
+    read = attrgetter(*plain)
+    return lambda stub, _: read(stub)
+
+
 def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> list[str]:
     names: Iterable[str] = rule.group_by
     if rule.aliases:
@@ -356,9 +399,17 @@ def _text(value: Any) -> str:
     return text if text is not None else "" if value is None else str(value)
 
 
-def _counted(rule: CorrelationRule, stub: Stub, hit: Hit) -> str | float | None:
+def _value_reader(rule: CorrelationRule) -> Callable[[Stub, Hit], str | float | None] | None:
+    """Reads what is counted, summed, … of an event; None where only events count."""
     if not rule.fields:
         return None
+    if rule.type == "value_count" and len(rule.fields) == 1 and rule.fields[0] in PLAIN_FIELDS:
+        read = _ATTRIBUTES[rule.fields[0]]
+        return lambda stub, _: read(stub) or None
+    return lambda stub, hit: _counted(rule, stub, hit)
+
+
+def _counted(rule: CorrelationRule, stub: Stub, hit: Hit) -> str | float | None:
     values = [field_value(name, stub, hit) for name in rule.fields]
     if all(map(_is_empty, values)):
         return None

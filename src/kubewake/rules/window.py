@@ -45,6 +45,7 @@ class Window:
         "_chains",
         "_counts_rules",
         "_low",
+        "_requests",
         "_rules",
         "_span",
         "_total",
@@ -61,6 +62,8 @@ class Window:
         self.fired: tuple[int, int] | None = None
         """Time and key of the first event of the window that fired, while the condition goes on to hold."""
         self.dropped = 0
+        self._requests: set[int] = set()
+        """Every request that has an entry, and some that had one."""
         self._span = rule.timespan_seconds * 1_000_000
         self._low = 0
         self._total = 0
@@ -77,13 +80,9 @@ class Window:
     def add(self, entry: Entry) -> bool:
         """Take in an event; False where this request is in already."""
         entries = self.entries
-        request = entry.key >> 2
-        long_ago = entry.time - SLACK_MICROSECONDS
-        for other in islice(reversed(entries), 64):
-            if other.key >> 2 == request and set(entry.rules) <= set(other.rules):
-                return False
-            if other.time < long_ago:
-                break
+        if self._is_in(entry):
+            return False
+        self._requests.add(entry.key >> 2)
         last = entries[-1] if entries else entry
         if entry.time < last.time or (entry.time == last.time and entry.key < last.key):
             insort(entries, entry, key=_order)
@@ -100,6 +99,19 @@ class Window:
         if len(entries) > FORGOTTEN_AT_ONCE:
             self._prune()
         return True
+
+    def _is_in(self, entry: Entry) -> bool:
+        """Whether a recent entry says as much of the same request."""
+        request = entry.key >> 2
+        if request not in self._requests:
+            return False
+        long_ago = entry.time - SLACK_MICROSECONDS
+        for other in islice(reversed(self.entries), 64):
+            if other.key >> 2 == request and set(entry.rules) <= set(other.rules):
+                return True
+            if other.time < long_ago:
+                break
+        return False
 
     def holds(self) -> bool:
         """Whether the condition holds in the timespan that ends with the newest entry."""
@@ -130,6 +142,7 @@ class Window:
     def drop_until(self, moment: int) -> None:
         """Forget the entries up to and including a time."""
         self.entries = [entry for entry in self.entries if entry.time > moment]
+        self._note_requests()
         self._recount()
 
     def contributing(self) -> list[Entry]:
@@ -151,7 +164,11 @@ class Window:
         """Take over saved entries."""
         self.entries = list(entries)
         self.fired = fired
+        self._note_requests()
         self._recount()
+
+    def _note_requests(self) -> None:
+        self._requests = {entry.key >> 2 for entry in self.entries}
 
     def _count(self, entry: Entry, sign: int) -> None:
         self._total += sign * entry.weight
@@ -197,10 +214,13 @@ class Window:
             self.dropped += surplus
             excess += surplus
             del self.entries[:excess]
+            self._note_requests()
             self._recount()
         elif excess > FORGOTTEN_AT_ONCE and excess <= self._low:
             del self.entries[:excess]
             self._low -= excess
+            if len(self._requests) > 2 * len(self.entries) + FORGOTTEN_AT_ONCE:
+                self._note_requests()
 
     def _aggregate(self) -> float:
         return self._aggregate_of(self._total, self._values, self._rules)
