@@ -3,9 +3,10 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 RECORDINGS ?= ../shared/recordings
+CASES ?= ../shared/cases
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format lint types imports docs docs-check mutate fuzz bench bench-latency eval clean
+.PHONY: help setup setup-dev demo test check format lint types imports docs docs-check mutate fuzz bench bench-latency eval peers clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -76,6 +77,9 @@ bench-latency: .venv/.dev ## from POST to printed finding at 5,000 events a seco
 
 eval: .venv/.bench ## detection quality on labelled recordings (needs RECORDINGS, half an hour or more)
 	$(BIN)/python -m bench.evaluation --recordings $(RECORDINGS)
+
+peers: .venv/.dev ## agreement with peers' own test cases, without and with the set-up of each (needs CASES, a minute or two)
+	$(BIN)/python -m bench.peers $(CASES)
 
 clean: ## remove what the targets made
 	rm -rf .venv .tools build dist
