@@ -1,7 +1,7 @@
 """Clients that go through endpoints and kinds of objects to see which of them answer."""
 
 from collections import deque
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
@@ -98,6 +98,39 @@ class Step(Struct, array_like=True, frozen=True):
     evidence: Evidence
 
 
+class Client:
+    """The last minutes of one client, and what they come to."""
+
+    __slots__ = ("kinds", "outcomes", "paths", "requests", "steps")
+
+    def __init__(self, steps: Iterable[Step] = ()) -> None:
+        self.steps: deque[Step] = deque()
+        self.paths: dict[str, int] = {}
+        self.kinds: dict[str, int] = {}
+        self.outcomes: dict[str, int] = {}
+        self.requests = 0
+        for step in steps:
+            self.take(step)
+
+    def take(self, step: Step) -> None:
+        """Remember a step; beyond `STEPS_MAX` the oldest goes."""
+        if len(self.steps) >= STEPS_MAX:
+            self.drop_oldest()
+        self.steps.append(step)
+        for counts, item in ((self.paths, step.path), (self.kinds, step.resource), (self.outcomes, step.outcome)):
+            counts[item] = counts.get(item, 0) + 1
+        self.requests += step.count
+
+    def drop_oldest(self) -> None:
+        """Forget the oldest step."""
+        step = self.steps.popleft()
+        for counts, item in ((self.paths, step.path), (self.kinds, step.resource), (self.outcomes, step.outcome)):
+            counts[item] -= 1
+            if not counts[item]:
+                del counts[item]
+        self.requests -= step.count
+
+
 @detector(
     ANONYMOUS,
     MIXED,
@@ -110,7 +143,7 @@ class Enumeration:
     """Remembers the last minutes of every client that was refused something."""
 
     def __init__(self) -> None:
-        self._steps: dict[str, deque[Step]] = {}
+        self._clients: dict[str, Client] = {}
         self._refused: dict[str, int] = {}
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
@@ -128,25 +161,24 @@ class Enumeration:
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
         now = microseconds(stub.time)
         window = _window(anonymous=anonymous, blind=blind)
-        steps = self._steps.pop(key, None)
-        if steps is None:
-            steps = deque(maxlen=STEPS_MAX)
+        client = self._clients.pop(key, None) or Client()
+        steps = client.steps
         while steps and now - steps[0].moment >= window:
-            steps.popleft()
+            client.drop_oldest()
         path = stub.uri.partition("?")[0]
-        steps.append(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
-        self._steps[key] = steps
-        if len(self._steps) > CLIENTS_MAX:
-            oldest = next(iter(self._steps))
-            del self._steps[oldest]
+        client.take(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
+        self._clients[key] = client
+        if len(self._clients) > CLIENTS_MAX:
+            oldest = next(iter(self._clients))
+            del self._clients[oldest]
             self._refused.pop(oldest, None)
         if stub.outcome != "allowed":
             self._refused[key] = now
         most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
         if not PATHS_ABOVE < len(steps) < most or now - self._refused.get(key, -window) >= window:
             return ()
-        paths, kinds = len({step.path for step in steps}), len({step.resource for step in steps} - {""})
-        if paths <= PATHS_ABOVE or kinds <= KINDS_ABOVE or not _looks_around(steps, anonymous=anonymous):
+        paths, kinds = len(client.paths), len(client.kinds) - ("" in client.kinds)
+        if paths <= PATHS_ABOVE or kinds <= KINDS_ABOVE or not _looks_around(client, anonymous=anonymous):
             return ()
         values: dict[str, Any] = {
             "paths": paths,
@@ -161,12 +193,14 @@ class Enumeration:
 
     def snapshot(self) -> bytes:
         """The steps of all clients, longest idle first, and when each was last refused."""
-        return msgspec.msgpack.encode(({key: list(steps) for key, steps in self._steps.items()}, self._refused))
+        return msgspec.msgpack.encode(
+            ({key: list(client.steps) for key, client in self._clients.items()}, self._refused)
+        )
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
         steps, self._refused = msgspec.msgpack.decode(data, type=tuple[dict[str, list[Step]], dict[str, int]])
-        self._steps = {key: deque(items, maxlen=STEPS_MAX) for key, items in steps.items()}
+        self._clients = {key: Client(items) for key, items in steps.items()}
 
 
 def _window(*, anonymous: bool, blind: bool) -> int:
@@ -175,14 +209,13 @@ def _window(*, anonymous: bool, blind: bool) -> int:
     return ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
 
 
-def _looks_around(steps: Collection[Step], *, anonymous: bool) -> bool:
+def _looks_around(client: Client, *, anonymous: bool) -> bool:
     most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-    if sum([step.count for step in steps]) >= most:
+    if client.requests >= most:
         return False
-    outcomes = {step.outcome for step in steps}
-    if anonymous:
-        return "denied" in outcomes or sum(step.count for step in steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
-    return "denied" in outcomes and "allowed" in outcomes
+    if anonymous and "denied" not in client.outcomes:
+        return sum(step.count for step in client.steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
+    return "denied" in client.outcomes and (anonymous or "allowed" in client.outcomes)
 
 
 NOT_FOUND = 404

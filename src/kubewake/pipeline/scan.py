@@ -33,6 +33,9 @@ CHUNKS_PER_OBSERVATION = 8
 GROUPS_PER_WORKER = 2
 """Groups of chunks under way per worker: enough to keep it busy, few enough to bound memory."""
 
+STEP_BACK = 10
+"""How much nicer those who read are than the one who puts together what they read, for whom everybody waits."""
+
 PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 """Smaller inputs are done before a second process has started."""
 
@@ -181,6 +184,7 @@ def default_workers(size_bytes: int) -> int:
 
 def _start_worker(knowledge: Knowledge, since: str, until: str) -> None:
     global _reader  # noqa: PLW0603  # one reader a process is what its caches are for
+    os.nice(STEP_BACK)
     rules, context = knowledge.load()
     _reader = Reader(rules, context, since=since, until=until)
     look_rarely()
