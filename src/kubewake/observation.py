@@ -94,6 +94,9 @@ class Stub(Struct, array_like=True, kw_only=True):
     values: dict[str, Any] = {}
     """Derived facts that correlations, links and baselines need, by derived field name (see `fields.CARRIED`):
     only those that apply to this event. Plain JSON values."""
+    kind: int = 0
+    """Hash of all that does not differ between events of one behaviour key: everything above but time, key, audit id, name,
+    URI, place and what bodies say. 0 where that was not worked out."""
 
 
 class Evidence(Struct, frozen=True, array_like=True):

@@ -51,13 +51,9 @@ class Scene(NamedTuple):
     """Whether the credential is bound to a pod."""
 
 
-PlainScene = tuple[str, str, str, str, str, str, bool, bool, bool]
-"""A `Scene` without names, which is made and found faster."""
-
-
-def scene_of(stub: Stub) -> PlainScene:
+def scene_of(stub: Stub) -> Scene:
     """The scene of a stub."""
-    return (
+    return Scene(
         stub.verb,
         stub.resource,
         stub.subresource,
@@ -208,6 +204,8 @@ class DetectorSet:
             if rules is not None and isinstance(item, Briefed):
                 item.brief(rules)
         self._watchers: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
+        self._by_kind: tuple[dict[int, tuple[Observe, ...]], ...] = ({}, {})
+        """What `_watchers` says, of stubs without hits and of those with."""
         self._counters: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
         self.failures: Failures = {}
         """What detectors failed on, since the start: not part of a snapshot."""
@@ -217,13 +215,22 @@ class DetectorSet:
         """What these detectors can say, by rule id."""
         return {info.id: info for item in self._detectors.values() for info in item.infos}
 
-    def observe(self, stub: Stub, scene: PlainScene | None = None) -> Sequence[Detection]:
-        """Pass the stub to every detector that wants its scene; who passes it to several sets tells the scene."""
-        scene = scene or scene_of(stub)
-        watchers = self._watchers.get(scene)
+    def observe(self, stub: Stub) -> Sequence[Detection]:
+        """Pass the stub to every detector that wants its scene."""
+        by_kind = self._by_kind[bool(stub.hits)]
+        watchers = by_kind.get(stub.kind)
         if watchers is None:
-            watchers = _remember(self._watchers, scene, self._of_scene(Scene(*scene), stub))
+            watchers = self._watching(stub)
+            if stub.kind:
+                if len(by_kind) >= KINDS_MAX:
+                    by_kind.clear()
+                by_kind[stub.kind] = watchers
         return self._ask(watchers, stub)
+
+    def _watching(self, stub: Stub) -> "tuple[Observe, ...]":
+        scene = scene_of(stub)
+        watchers = self._watchers.get(scene)
+        return _remember(self._watchers, scene, self._of_scene(scene, stub)) if watchers is None else watchers
 
     def count(self, stub: Stub) -> Sequence[Detection]:
         """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
@@ -293,6 +300,9 @@ class DetectorSet:
 
 SCENES_MAX = 20_000
 """Scenes whose detectors are remembered; their words come from the log, so the memory must have a bound."""
+
+KINDS_MAX = 100_000
+"""Kinds of stubs whose detectors are remembered."""
 
 Observe = Callable[[Stub], Iterable[Detection]]
 

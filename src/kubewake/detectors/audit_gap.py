@@ -99,7 +99,7 @@ class AuditGap:
         """By hash of an Audit-ID: the request that it names."""
         self._downgrades: list[float] = []
         self._known: dict[int, tuple[int, int]] = {}
-        """By number of an ordinary behaviour: what `_rank_and_key` says of it."""
+        """By kind of stub: what `_rank_and_key` says of it."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the stub's time, level and Audit-ID."""
@@ -138,13 +138,13 @@ class AuditGap:
         return found
 
     def _weight_of(self, stub: Stub) -> tuple[int, int]:
-        if not stub.behaviour:
+        if not stub.kind:
             return _rank_and_key(stub)
-        known = self._known.get(stub.behaviour)
+        known = self._known.get(stub.kind)
         if known is None:
             if len(self._known) >= MAX_LEVELS:
                 self._known.clear()
-            known = self._known[stub.behaviour] = _rank_and_key(stub)
+            known = self._known[stub.kind] = _rank_and_key(stub)
         return known
 
     def _change_level(self, stub: Stub, rank: int, key: int) -> Detection | None:

@@ -24,8 +24,8 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def behaviour_of(stub: Stub) -> int:
     """A hash of everything in a request that its body and names do not decide."""
-    if stub.behaviour:
-        return stub.behaviour
+    if stub.kind:
+        return stub.kind
     words = (
         stub.user,
         stub.verb,

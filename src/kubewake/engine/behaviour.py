@@ -98,7 +98,7 @@ class Behaviour:
         self.whole = (rules, _answers(rules))
         self.bare = (bare_rules, _answers(bare_rules))
         self.mark: object = None
-        self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
+        self.number = outline.kind = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
         self.is_partial = is_partial
         self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0

@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from kubewake.baseline import Baseline
 from kubewake.baseline.catalog import rows_of
-from kubewake.detectors import Detector, DetectorSet, cluster_detectors, scene_of
+from kubewake.detectors import Detector, DetectorSet, cluster_detectors
 from kubewake.detectors.failure import Failures, Part, note, restore_parts, save_parts, together
 from kubewake.engine.access import KINDS, Access
 from kubewake.engine.findings import FindingBook
@@ -76,8 +76,7 @@ class ClusterFold:
         if repeat:
             detections = self._detectors.count(stub)
         else:
-            scene = scene_of(stub)
-            detections = [*self._detectors.observe(stub, scene), *fleet.observe(stub, scene)]
+            detections = [*self._detectors.observe(stub), *fleet.observe(stub)]
         for detection in detections:
             suppressor = self._suppressor(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)

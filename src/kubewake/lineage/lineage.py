@@ -107,7 +107,7 @@ class Lineage:
             for target in kind.targets:
                 self._targets.setdefault(target, []).append(kind)
         self._known: dict[int, Course] = {}
-        self._courses: dict[tuple[str, ...], Course] = {}
+        self._courses: dict[int | tuple[str, ...], Course] = {}
         self._granted = Coverage()
         """Allowed requests, and those that say by which grant: the coverage of the links that need to know."""
         self._origins: dict[tuple[str, str, str, str], Session] = {}
@@ -124,7 +124,7 @@ class Lineage:
         if not self._start:
             self._start = now
         behaviour, count = stub.behaviour, stub.count
-        course = self._known.get(behaviour) if behaviour else self._courses.get(kind_of(stub))
+        course = self._known.get(behaviour) if behaviour else self._courses.get(stub.kind or kind_of(stub))
         born = False
         if course is None:
             course, born = self._course(stub, now)
@@ -196,7 +196,7 @@ class Lineage:
         elif stub.resource:
             if len(self._courses) >= MAX_COURSES:
                 self._courses.clear()
-            self._courses[kind_of(stub)] = course
+            self._courses[stub.kind or kind_of(stub)] = course
         return course, born
 
     def _records(self, stub: Stub) -> tuple[Observer, ...]:
