@@ -13,6 +13,9 @@ CONTAINER_PARTS = {
     "image": Part("text", "Image as written."),
     "registry": Part("text", "Registry of the image; docker.io where none is written."),
     "repository": Part("text", "Repository of the image without registry, tag and digest."),
+    "familiar_name": Part(
+        "text", "Registry and repository of the image; of Docker Hub as people write it: nginx, bitnami/redis."
+    ),
     "tag": Part("text", "Tag of the image; latest where neither tag nor digest is written."),
     "digest": Part("text", "Digest that the image is pinned to."),
     "privileged": Part("boolean", "Whether it runs privileged."),
@@ -48,6 +51,14 @@ def split_image(image: str) -> tuple[str, str, str, str]:
     return registry.lower(), repository, tag if colon else ("" if digest else "latest"), digest
 
 
+HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
+
+
+def familiar_name(registry: str, repository: str) -> str:
+    """An image without tag and digest in its shortest form, which no image of another registry shares."""
+    return repository.removeprefix("library/") if registry in HUB else f"{registry}/{repository}"
+
+
 def _words(raw: dict[str, Any]) -> str:
     return " ".join(texts(raw.get("command")) + texts(raw.get("args")))
 
@@ -71,6 +82,7 @@ def read_container(raw: dict[str, Any], kind: str, pod_security: dict[str, Any])
         "image": image,
         "registry": registry,
         "repository": repository,
+        "familiar_name": familiar_name(registry, repository) if registry and repository else None,
         "tag": tag or None,
         "digest": digest or None,
         "privileged": flag(security.get("privileged")),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from kubewake.facts.container import split_image
+from kubewake.facts.container import familiar_name, split_image
 from kubewake.facts.hostpath import is_sensitive_path, normal_path
 
 RISKY = {
@@ -126,6 +126,7 @@ def test_fields_of_the_pod(write):
         "image": "registry.example:5000/team/app:1.2@sha256:abc",
         "registry": "registry.example:5000",
         "repository": "team/app",
+        "familiar_name": "registry.example:5000/team/app",
         "tag": "1.2",
         "digest": "sha256:abc",
         "privileged": True,
@@ -306,3 +307,19 @@ def test_seccomp_of_the_pod_counts_for_its_containers(write, profile, kind, file
     (container,) = write("pods", body).value("workload.containers")
     assert container["seccomp_type"] == kind
     assert container["seccomp_localhost_profile"] == file
+
+
+@pytest.mark.parametrize(
+    ("image", "name"),
+    [
+        ("nginx", "nginx"),
+        ("docker.io/library/nginx:1.27", "nginx"),
+        ("index.docker.io/bitnami/redis@sha256:0a1b", "bitnami/redis"),
+        ("Evil.example/nginx", "evil.example/nginx"),
+        ("evil.example/library/nginx", "evil.example/library/nginx"),
+        ("localhost/nginx", "localhost/nginx"),
+    ],
+)
+def test_no_image_of_another_registry_has_the_familiar_name_of_one_of_docker_hub(image, name):
+    registry, repository, _, _ = split_image(image)
+    assert familiar_name(registry, repository) == name
