@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from kubewake.engine.behaviour import Behaviour
+from kubewake.engine.behaviour import Behaviour, open_rules
 from kubewake.engine.stub import begin, extend, fill, place
 from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts import Context, Facts
@@ -203,7 +203,7 @@ class Gathering:
                 if event is None:
                     return
                 facts = Facts(event, behaviour.cluster, reader.context)
-                matched = tuple([rule.id for rule in rules if rule.matches(facts)])
+                matched = tuple([rule.id for rule in open_rules(rules, facts) if rule.matches(facts)])
                 if answers is not None and len(answers) < MAX_ANSWERS:
                     answers[question] = matched
             if behaviour.provisional and not matched and not behaviour.certain:

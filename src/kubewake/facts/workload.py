@@ -25,7 +25,7 @@ from kubewake.facts.shapes import (
     unique,
     whole,
 )
-from kubewake.facts.specification import remembered
+from kubewake.facts.specification import NO_SPECIFICATION, Specification, remembered
 
 Derived = TypeVar("Derived")
 
@@ -94,12 +94,60 @@ def template_of(facts: Facts) -> dict[str, Any] | None:
 def spec_of(facts: Facts) -> dict[str, Any] | None:
     """Specification of the pod or pod template that is written."""
     template = template_of(facts)
-    return mapping(template.get("spec")) if template is not None else None
+    return mapping(template.get("spec", NO_SPECIFICATION)) if template is not None else None
+
+
+def specification_of(facts: Facts) -> Specification | None:
+    """Specification of the pods of a built-in kind; None for anything else, and where it is not remembered.
+
+    The fields of `TOLD_BY_SPECIFICATION` follow from it and the resource.
+    """
+    if facts.resource not in TEMPLATES or not is_builtin(facts.api_group):
+        return None
+    template = template_of(facts)
+    if template is None:
+        return None
+    specification = template.get("spec", NO_SPECIFICATION)
+    return specification if type(specification) is Specification else None
+
+
+TOLD_BY_SPECIFICATION = frozenset(
+    {
+        "storage.claims",
+        "storage.hosts",
+        "workload.automount",
+        "workload.containers",
+        "workload.git_repos",
+        "workload.host_ipc",
+        "workload.host_network",
+        "workload.host_path_writable",
+        "workload.host_paths",
+        "workload.host_pid",
+        "workload.images",
+        "workload.is_template",
+        "workload.kind",
+        "workload.node_name",
+        "workload.node_selector",
+        "workload.pinned_to_control_plane",
+        "workload.priority_class",
+        "workload.projected_tokens",
+        "workload.risks",
+        "workload.runtime_class",
+        "workload.secrets_mounted",
+        "workload.security_context_run_as_user",
+        "workload.sensitive_host_paths",
+        "workload.service_account",
+        "workload.share_process_namespace",
+        "workload.tolerates_control_plane",
+        "workload.volume_types",
+    },
+)
+"""Fields that are the same for all workloads of a kind that are written with one specification of their pods."""
 
 
 def of_spec(facts: Facts, name: str, derive: Callable[[], Derived]) -> Derived:
-    """What follows from the specification alone that a workload was written with; once for all of the same template."""
-    return remembered(mapping(facts.written).get("spec"), (name, facts.resource, facts.api_group), derive)
+    """What follows from the specification of the pods alone; once for all that are written with the same."""
+    return remembered(spec_of(facts), name, derive)
 
 
 @field("workload.kind", "text", "Kind of the pod or of what makes pods; none for other writes and for reads.",
