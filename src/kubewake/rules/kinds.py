@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
 from kubewake.fields import scope_of
-from kubewake.rules.condition import fields_of
+from kubewake.rules.condition import FALSE, fields_of
+from kubewake.rules.narrowing import Narrow, plan_narrowing
 from kubewake.rules.routing import Index
 
 if TYPE_CHECKING:
     from kubewake.rules.ruleset import CompiledRule
+
+    Narrowed = tuple[CompiledRule, bool | CompiledRule]
+    Kind = tuple[list[Narrowed], list[CompiledRule]]
 
 KIND = frozenset(
     {
@@ -49,7 +53,20 @@ KIND = frozenset(
     },
 )
 """Fields of scope behaviour that have few values; most rules look at no others of that scope."""
-_READERS = tuple(READERS[name] for name in sorted(KIND))
+
+FOLLOWING = frozenset(
+    {
+        "client.is_script",
+        "object.is_created",
+        "request.is_resource",
+        "source.is_public",
+        "workload.is_creation",
+        "workload.is_write",
+    },
+)
+"""Those that follow from the others."""
+
+_READERS = tuple(READERS[name] for name in sorted(KIND - FOLLOWING))
 
 MAX_KINDS = 20_000
 """Kinds of requests remembered; when there are more, all are forgotten."""
@@ -66,23 +83,33 @@ class Kinds:
             seen = {name for name in fields_of(rule.tree) if scope_of(name) == "behaviour"}
             (self._general if seen <= KIND else self._special).append(rule)
         self._general_index = Index(rule.tree for rule in self._general)
-        self._special_index = Index(rule.tree for rule in self._special)
-        self._met: dict[tuple[object, ...], list[tuple[CompiledRule, bool | CompiledRule]]] = {}
+        self._special_index = Index((rule.tree for rule in self._special), KIND)
+        self._gates: dict[str, Narrow] = {}
+        self._met: dict[tuple[object, ...], Kind] = {}
 
     def candidates(self, facts: Facts) -> "list[CompiledRule]":
         """The rules that the event can match at all, by id."""
         return sorted([*self._general_ones(facts), *self._special_ones(facts)], key=lambda rule: rule.id)
 
-    def narrowed(self, facts: Facts) -> "list[tuple[CompiledRule, bool | CompiledRule]]":
+    def narrowed(self, facts: Facts) -> "list[Narrowed]":
         """The rules that events of this behaviour can match, by id, each with its answer or with what is left of it."""
-        kind = tuple([tuple(value) if type(value := read(facts)) is list else value for read in _READERS])
-        found = self._met.get(kind)
-        if found is None:
+        key = tuple([tuple(value) if type(value := read(facts)) is list else value for read in _READERS])
+        kind = self._met.get(key)
+        if kind is None:
             if len(self._met) >= MAX_KINDS:
                 self._met.clear()
-            found = self._met[kind] = _narrowed(self._general_ones(facts), facts)
-        others = _narrowed(self._special_ones(facts), facts)
-        return sorted([*found, *others], key=lambda item: item[0].id) if others else found
+            general = _narrowed(self._general_ones(facts), facts)
+            kind = self._met[key] = general, [rule for rule in self._special_ones(facts) if self._is_open(rule, facts)]
+        general, special = kind
+        others = _narrowed(special, facts)
+        return sorted([*general, *others], key=lambda item: item[0].id) if others else general
+
+    def _is_open(self, rule: "CompiledRule", facts: Facts) -> bool:
+        """Whether the kind alone does not rule it out that the rule matches."""
+        gate = self._gates.get(rule.id)
+        if gate is None:
+            gate = self._gates[rule.id] = plan_narrowing(rule.tree, KIND.__contains__)
+        return gate(facts) != FALSE
 
     def _general_ones(self, facts: Facts) -> "list[CompiledRule]":
         return [self._general[number] for number in self._general_index.candidates(facts)]
@@ -91,5 +118,5 @@ class Kinds:
         return [self._special[number] for number in self._special_index.candidates(facts)]
 
 
-def _narrowed(rules: "Iterable[CompiledRule]", facts: Facts) -> "list[tuple[CompiledRule, bool | CompiledRule]]":
+def _narrowed(rules: "Iterable[CompiledRule]", facts: Facts) -> "list[Narrowed]":
     return [(rule, narrowed) for rule in rules if (narrowed := rule.narrow(facts)) is not False]
