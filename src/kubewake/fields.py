@@ -166,6 +166,7 @@ def scope_of(name: str) -> Scope:
 TOLD_BY_QUESTION = frozenset(
     {
         "objectRef.name",
+        "request.dry_run",
         "request.field_selector",
         "request.is_discovery",
         "request.is_health",

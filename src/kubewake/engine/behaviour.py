@@ -7,7 +7,7 @@ from kubewake.event import STAGES, AuditEvent
 from kubewake.facts import Facts
 from kubewake.facts.specification import remembered
 from kubewake.facts.workload import TEMPLATES, specification_of
-from kubewake.observation import Stub
+from kubewake.observation import Hit, Stub
 from kubewake.rules.ruleset import CompiledRule
 
 STAGE_CODES = {stage: code for code, stage in enumerate(STAGES)}
@@ -50,6 +50,10 @@ PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
 
 
+NO_HITS: dict[str, Hit] = {}
+"""Shared by all behaviours that have none, which is most; never written to."""
+
+
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
@@ -60,6 +64,7 @@ class Behaviour:
         "code",
         "feeds",
         "gives_evidence",
+        "hits",
         "ignored",
         "is_partial",
         "mark",
@@ -102,6 +107,8 @@ class Behaviour:
         self.is_partial = is_partial
         self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0
+        self.hits = NO_HITS
+        """Hits that are the same for all its events, by rule."""
 
     def is_ordinary(self, *, bare: bool) -> bool:
         """Whether all its events, those without bodies or those with, are only counted, whatever else they say."""

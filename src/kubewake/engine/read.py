@@ -125,6 +125,12 @@ class Reader:
             bare_rules=tuple(bare_rules),
         )
 
-    def words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
-        """The hits of these rules on an event."""
-        return tuple(Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in rules)
+    def words(self, rules: tuple[str, ...], facts: Facts, behaviour: Behaviour) -> tuple[Hit, ...]:
+        """The hits of these rules on an event of the behaviour."""
+        return tuple([behaviour.hits.get(rule) or self._hit(rule, facts, behaviour) for rule in rules])
+
+    def _hit(self, rule: str, facts: Facts, behaviour: Behaviour) -> Hit:
+        hit = Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
+        if self._rules.says_the_same(rule):
+            behaviour.hits = {**behaviour.hits, rule: hit}
+        return hit

@@ -181,6 +181,7 @@ class RuleSet:
         self._general_filters: list[_CompiledFilter] = []
         self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
         self._words: dict[str, tuple[str, ...]] = {}
+        self._same: dict[str, bool] = {}
 
     def route(self, facts: Facts) -> list[CompiledRule]:
         """The rules that the event can match at all, by id."""
@@ -217,15 +218,26 @@ class RuleSet:
 
     def words(self, rule: str, facts: Facts) -> dict[str, Any]:
         """The values that the rule's words, its grouping and its correlations name, without credentials."""
-        names = self._words.get(rule)
-        if names is None:
-            names = self._words[rule] = self._names_needed(rule)
         found: dict[str, Any] = {}
-        for name in names:
+        for name in self._names(rule):
             value = READERS[name](facts)
             if value is not None:
                 found[name] = redact_value(value)
         return found
+
+    def says_the_same(self, rule: str) -> bool:
+        """Whether the rule's words and what filters make of it are the same for all events of one behaviour."""
+        known = self._same.get(rule)
+        if known is None:
+            told = all(scope_of(name) == "behaviour" for name in self._names(rule))
+            known = self._same[rule] = told and rule not in self._filters
+        return known
+
+    def _names(self, rule: str) -> tuple[str, ...]:
+        names = self._words.get(rule)
+        if names is None:
+            names = self._words[rule] = self._names_needed(rule)
+        return names
 
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""

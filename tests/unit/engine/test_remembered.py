@@ -9,6 +9,7 @@ from kubewake.engine import Reader, carried
 from kubewake.event import Batch, decode_event
 from kubewake.facts import Context, Facts, specification
 from kubewake.formats import decode
+from kubewake.observation import Hit
 from kubewake.rules.pack import load_rules
 from kubewake.workbench.example import complete
 from kubewake.workbench.testing import read_cases
@@ -94,3 +95,31 @@ def test_only_so_many_labels_are_remembered(monkeypatch):
         values = carried.event_values(answered({"labels": {"app": f"web-{number}"}}))
         assert values["object.labels.app"] == f"web-{number}"
         assert len(carried._made_alike) <= 5
+
+
+def test_hits_are_shared_where_their_words_are_the_behaviour_s():
+    rules = load_rules()
+    reader = Reader(rules, Context())
+    found = [
+        decode_event(
+            msgspec.json.encode(
+                complete(
+                    {
+                        "auditID": f"id-{number}",
+                        "verb": "create",
+                        "requestURI": f"/api/v1/namespaces/shop/pods/web-{number}/exec?command=id",
+                        "objectRef": {"resource": "pods", "subresource": "exec", "name": f"web-{number}"},
+                    },
+                ),
+            ),
+        )
+        for number in (1, 2)
+    ]
+    one, other = reader.read([Batch(file="log", events=found, lines=range(2))]).stubs
+    hits = [{hit.rule: hit for hit in stub.hits} for stub in (one, other)]
+    shared = {rule for rule in hits[0] if hits[0][rule] is hits[1][rule]}
+    assert shared == {rule for rule in hits[0] if rules.says_the_same(rule)}
+    assert shared
+    for event, own in zip(found, hits, strict=True):
+        facts = Facts(event, "")
+        assert own == {rule: Hit(rule, rules.suppressor(rule, facts), rules.words(rule, facts)) for rule in own}
