@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from kubewake.facts import FIELD_MODULES, Facts
 from kubewake.facts.native import BEHAVIOUR, LEVELS, NATIVE, OPEN, is_native, plain_name
 from kubewake.facts.registry import FIELDS, READERS, Field, Kind, Level, Part, Reader, Scope, owner_of
-from kubewake.facts.workload import TOLD_BY_SPECIFICATION
+from kubewake.facts.template import TOLD_BY_SPECIFICATION
 
 __all__ = [
     "CARRIED",

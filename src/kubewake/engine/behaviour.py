@@ -6,7 +6,7 @@ import xxhash
 from kubewake.event import STAGES, AuditEvent
 from kubewake.facts import Facts
 from kubewake.facts.specification import remembered
-from kubewake.facts.workload import TEMPLATES, specification_of
+from kubewake.facts.template import TEMPLATES, specification_of
 from kubewake.observation import Hit, Stub
 from kubewake.rules.ruleset import CompiledRule
 

@@ -11,7 +11,7 @@ from kubewake.facts import Facts
 from kubewake.facts.admission import MUTATION
 from kubewake.facts.rbac import BINDINGS, ROLES
 from kubewake.facts.specification import remembered
-from kubewake.facts.workload import TEMPLATES, specification_of, template_of
+from kubewake.facts.template import TEMPLATES, specification_of, template_of
 from kubewake.fields import CARRIED, Reader, is_told_by_specification, level_of, reader, scope_of
 from kubewake.redact import redact_value
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from kubewake.event import NO_BODY, decode_event
 from kubewake.facts import Facts, specification
-from kubewake.facts.workload import TOLD_BY_SPECIFICATION, specification_of
+from kubewake.facts.template import TOLD_BY_SPECIFICATION, specification_of
 from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question, is_told_by_specification
 from kubewake.formats import decode
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
