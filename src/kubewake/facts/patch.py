@@ -137,6 +137,9 @@ def _visit(value: Any, path: str, depth: int, changed: list[str], removed: list[
     """What a merge patch sets at this path; notes what it changes and removes there and below."""
     if depth > MAX_DEPTH or len(changed) > MAX_PATHS or len(removed) > MAX_PATHS:
         return None
+    if isinstance(value, str):  # as most are
+        changed.append(path)
+        return value
     if type(value) is Specification and value.is_repeated:
         view, set_, gone = remembered(value, ("patch", path), lambda: _visit_specification(value, path, depth))
         if len(changed) + len(set_) <= MAX_PATHS and len(removed) + len(gone) <= MAX_PATHS:
@@ -175,7 +178,7 @@ def _visit_mapping(
         elif item is None:
             removed.append(f"{path}/{key}")
         else:
-            step = key.replace("~", "~0").replace("/", "~1")
+            step = key.replace("~", "~0").replace("/", "~1") if "/" in key or "~" in key else key
             inner = _visit(item, f"{path}/{step}", depth + 1, changed, removed)
             if inner is not None:
                 view[key] = inner
