@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from kubewake.facts import FIELD_MODULES, Facts
 from kubewake.facts.native import BEHAVIOUR, LEVELS, NATIVE, OPEN, is_native, plain_name
 from kubewake.facts.registry import FIELDS, READERS, Field, Kind, Level, Part, Reader, Scope, owner_of
+from kubewake.facts.template import TOLD_BY_SPECIFICATION
 
 __all__ = [
     "CARRIED",
@@ -165,6 +166,7 @@ def scope_of(name: str) -> Scope:
 TOLD_BY_QUESTION = frozenset(
     {
         "objectRef.name",
+        "request.dry_run",
         "request.field_selector",
         "request.is_discovery",
         "request.is_health",
@@ -187,6 +189,13 @@ def is_told_by_question(name: str) -> bool:
     plain = plain_name(name)
     owner = owner_of(plain)
     return plain in TOLD_BY_QUESTION or (owner is not None and owner[0].name in TOLD_BY_QUESTION)
+
+
+def is_told_by_specification(name: str) -> bool:
+    """Whether workloads of one kind that are written with one specification have the same value."""
+    plain = plain_name(name)
+    owner = owner_of(plain)
+    return plain in TOLD_BY_SPECIFICATION or (owner is not None and owner[0].name in TOLD_BY_SPECIFICATION)
 
 
 def level_of(name: str) -> Level:

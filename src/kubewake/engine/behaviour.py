@@ -5,9 +5,9 @@ import xxhash
 
 from kubewake.event import STAGES, AuditEvent
 from kubewake.facts import Facts
-from kubewake.fields import is_told_by_question
-from kubewake.observation import Stub
-from kubewake.rules.condition import fields_of
+from kubewake.facts.specification import remembered
+from kubewake.facts.template import TEMPLATES, specification_of
+from kubewake.observation import Hit, Stub
 from kubewake.rules.ruleset import CompiledRule
 
 STAGE_CODES = {stage: code for code, stage in enumerate(STAGES)}
@@ -50,6 +50,10 @@ PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
 
 
+NO_HITS: dict[str, Hit] = {}
+"""Shared by all behaviours that have none, which is most; never written to."""
+
+
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
@@ -60,6 +64,7 @@ class Behaviour:
         "code",
         "feeds",
         "gives_evidence",
+        "hits",
         "ignored",
         "is_partial",
         "mark",
@@ -102,6 +107,8 @@ class Behaviour:
         self.is_partial = is_partial
         self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0
+        self.hits = NO_HITS
+        """Hits that are the same for all its events, by rule."""
 
     def is_ordinary(self, *, bare: bool) -> bool:
         """Whether all its events, those without bodies or those with, are only counted, whatever else they say."""
@@ -119,8 +126,24 @@ Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]
 
 def _answers(rules: tuple[CompiledRule, ...]) -> Answers | None:
     """Where what was asked decides whether the rules match, a place to remember it; None where it does not."""
-    open_fields = {name for rule in rules for name in fields_of(rule.tree)}
-    return {} if rules and all(map(is_told_by_question, open_fields)) else None
+    return {} if rules and all(rule.is_told_by_question for rule in rules) else None
+
+
+def open_rules(rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[CompiledRule, ...]:
+    """What is left of rules that a behaviour leaves open, where the event writes a workload as others have before it."""
+    specification = specification_of(facts) if facts.resource in TEMPLATES else None
+    if specification is None or not specification.is_repeated:
+        return rules
+    return remembered(specification, (facts.resource, rules), lambda: _left_of(rules, facts))
+
+
+def _left_of(rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[CompiledRule, ...]:
+    left = []
+    for rule in rules:
+        narrowed = rule.narrow_written(facts)
+        if narrowed is not False:
+            left.append(rule if narrowed is True else narrowed)
+    return tuple(left)
 
 
 def is_notable(event: AuditEvent, facts: Facts) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from kubewake.engine.behaviour import Behaviour
+from kubewake.engine.behaviour import Behaviour, open_rules
 from kubewake.engine.stub import begin, extend, fill, place
 from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts import Context, Facts
@@ -59,8 +59,8 @@ class Knowing(Protocol):
         """Work out what holds for every event that behaves like this one."""
         ...
 
-    def words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
-        """The hits of these rules on an event."""
+    def words(self, rules: tuple[str, ...], facts: Facts, behaviour: Behaviour) -> tuple[Hit, ...]:
+        """The hits of these rules on an event of the behaviour."""
         ...
 
 
@@ -203,7 +203,7 @@ class Gathering:
                 if event is None:
                     return
                 facts = Facts(event, behaviour.cluster, reader.context)
-                matched = tuple([rule.id for rule in rules if rule.matches(facts)])
+                matched = tuple([rule.id for rule in open_rules(rules, facts) if rule.matches(facts)])
                 if answers is not None and len(answers) < MAX_ANSWERS:
                     answers[question] = matched
             if behaviour.provisional and not matched and not behaviour.certain:
@@ -214,7 +214,7 @@ class Gathering:
                 if event is None:
                     return
                 facts = facts or Facts(event, behaviour.cluster, reader.context)
-                hits = reader.words((*behaviour.certain, *feeds, *matched), facts)
+                hits = reader.words((*behaviour.certain, *feeds, *matched), facts, behaviour)
                 self._add(key, len(stubs))
                 stubs.append(fill(behaviour.outline, event, facts, key, file, line, hits))
                 return
@@ -247,7 +247,7 @@ class Gathering:
             feed = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
             feed.behaviour = _digest(f"{behaviour.number}\0{moment}".encode())
             feed.is_feed = True
-            feed.hits = reader.words(feeds, Facts(event, behaviour.cluster, reader.context))
+            feed.hits = reader.words(feeds, Facts(event, behaviour.cluster, reader.context), behaviour)
             stubs.append(feed)
 
     def _meet(self, behaviour: Behaviour) -> None:
@@ -290,7 +290,7 @@ class Gathering:
                     if event is None:
                         return None
                     facts = Facts(event, behaviour.cluster, self._reader.context)
-                    stub.hits = self._reader.words(behaviour.certain, facts)
+                    stub.hits = self._reader.words(behaviour.certain, facts, behaviour)
                 self._open[behaviour.number, self._span] = owner
                 stubs.append(stub)
                 if behaviour.gives_evidence:

@@ -96,21 +96,20 @@ class Reader:
             return Behaviour(shared, code=stage_code, ignored=True)
         certain: list[str] = []
         rules: list[CompiledRule] = []
-        for rule in self._rules.route(facts):
-            narrowed = rule.narrow(facts)
-            if narrowed is True:
-                certain.append(rule.id)
-            elif narrowed is not False:
+        for rule, narrowed in self._rules.narrowed(facts):
+            if isinstance(narrowed, CompiledRule):
                 rules.append(narrowed)
+            else:
+                certain.append(rule.id)
         bare_rules: list[CompiledRule] = []
         if rules:
             bare = Facts(replace(event, request_object=NO_BODY, response_object=NO_BODY), cluster, self.context)
             for rule in rules:
-                narrowed = rule.narrow_bare(bare)
-                if narrowed is True:
+                left = rule.narrow_bare(bare)
+                if left is True:
                     bare_rules.append(rule)
-                elif narrowed is not False:
-                    bare_rules.append(narrowed)
+                elif left is not False:
+                    bare_rules.append(left)
         provisional = stage_code in PROVISIONAL_STAGES
         feeds = self.feeders.intersection(certain)
         single = provisional or is_notable(event, facts) or not self._gathered.issuperset(set(certain) - feeds)
@@ -126,6 +125,12 @@ class Reader:
             bare_rules=tuple(bare_rules),
         )
 
-    def words(self, rules: tuple[str, ...], facts: Facts) -> tuple[Hit, ...]:
-        """The hits of these rules on an event."""
-        return tuple(Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in rules)
+    def words(self, rules: tuple[str, ...], facts: Facts, behaviour: Behaviour) -> tuple[Hit, ...]:
+        """The hits of these rules on an event of the behaviour."""
+        return tuple([behaviour.hits.get(rule) or self._hit(rule, facts, behaviour) for rule in rules])
+
+    def _hit(self, rule: str, facts: Facts, behaviour: Behaviour) -> Hit:
+        hit = Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
+        if self._rules.says_the_same(rule):
+            behaviour.hits = {**behaviour.hits, rule: hit}
+        return hit

@@ -1,15 +1,17 @@
 """Facts: what one request means, worked out on demand and remembered for as long as the event is judged."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
+from msgspec import Raw, Struct
 
-from kubewake.event import AuditEvent
+from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts.context import EMPTY, Context
 from kubewake.facts.patch import Patched, read_patch
 from kubewake.facts.registry import READERS
-from kubewake.facts.specification import decode_object
+from kubewake.facts.shapes import NOTHING, mapping
+from kubewake.facts.specification import decode_object, decode_patch
 
 _decode = msgspec.json.Decoder().decode
 
@@ -18,6 +20,39 @@ WRITES = frozenset({"create", "update", "patch"})
 
 BUILTIN_GROUPS = frozenset({"", "apps", "batch", "autoscaling", "policy", "extensions"})
 """API groups of the API server itself that have no dot-k8s.io name."""
+
+
+class _Metadata(TypedDict, total=False):
+    """ObjectMeta without `managedFields`, which can be longer than all the rest and is asked for by nobody."""
+
+    name: Any
+    generateName: Any
+    namespace: Any
+    uid: Any
+    resourceVersion: Any
+    generation: Any
+    creationTimestamp: Any
+    deletionTimestamp: Any
+    labels: Raw
+    annotations: Any
+    ownerReferences: Raw
+    finalizers: Any
+
+
+class _Answer(Struct, gc=False):
+    """What tells whether an answer is an object, and which."""
+
+    kind: Any = None
+    metadata: _Metadata | list[Raw] | str | float | bool | None = None
+    items: Raw = NO_BODY
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+
+
+def _is_no_object(kind: Any, has_items: bool) -> bool:
+    """Whether an answer of this kind is a Status or a list."""
+    return kind == "Status" or (has_items and isinstance(kind, str) and kind.endswith("List"))
 
 
 class Facts:
@@ -115,7 +150,7 @@ class Facts:
         """Whether the request creates or changes an object and may so carry its content."""
         return self.event.verb in WRITES
 
-    def _body(self, key: str, raw: msgspec.Raw, decode: Callable[[msgspec.Raw], Any]) -> Any:
+    def _body(self, key: str, raw: Raw, decode: Callable[[Raw], Any]) -> Any:
         cache = self.cache
         if key in cache:
             return cache[key]
@@ -135,7 +170,9 @@ class Facts:
     @property
     def request_body(self) -> dict[str, Any] | list[Any] | None:
         """The decoded request body; None where it was not logged or is unreadable (then named in `unknown`)."""
-        body: dict[str, Any] | list[Any] | None = self._body("requestObject", self.event.request_object, decode_object)
+        event = self.event
+        decode = decode_patch if event.verb == "patch" else decode_object
+        body: dict[str, Any] | list[Any] | None = self._body("requestObject", event.request_object, decode)
         return body
 
     @property
@@ -148,14 +185,52 @@ class Facts:
     def response_object(self) -> dict[str, Any] | None:
         """The response body where it is a single object, not a Status or a list."""
         body = self.response_body
-        if not isinstance(body, dict):
-            return None
-        kind = body.get("kind")
-        if kind == "Status" or (
-            isinstance(body.get("items"), list) and isinstance(kind, str) and kind.endswith("List")
-        ):
+        if not isinstance(body, dict) or _is_no_object(body.get("kind"), isinstance(body.get("items"), list)):
             return None
         return body
+
+    @property
+    def metadata(self) -> dict[str, Any]:
+        """Metadata of the best view of the object; of an answer, little else is decoded for it."""
+        cache = self.cache
+        if "metadata" not in cache:
+            answered = self.answered_metadata
+            if answered is not None:
+                found = {key: self._part(part) if type(part) is Raw else part for key, part in answered.items()}
+            else:
+                written = self.written
+                found = mapping(written.get("metadata")) if written is not None else NOTHING
+            cache["metadata"] = found
+        result: dict[str, Any] = cache["metadata"]
+        return result
+
+    def _part(self, raw: Raw) -> Any:
+        try:
+            return _decode(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            self.mark_unknown("responseObject")
+            return None
+
+    @property
+    def answered_metadata(self) -> dict[str, Any] | None:
+        """Metadata of the answer, with labels and owners as they were written; None where the answer is no object."""
+        cache = self.cache
+        if "answered" not in cache:
+            cache["answered"] = self._answered_metadata()
+        found: dict[str, Any] | None = cache["answered"]
+        return found
+
+    def _answered_metadata(self) -> dict[str, Any] | None:
+        raw = self.event.response_object
+        if raw is NO_BODY:
+            return None
+        try:
+            answer = _decode_answer(raw)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):  # no object, or broken
+            return None
+        if _is_no_object(answer.kind, bytes(memoryview(answer.items)[:1]) == b"["):
+            return None
+        return mapping(answer.metadata)
 
     @property
     def patched(self) -> Patched | None:
@@ -168,7 +243,7 @@ class Facts:
             return found
         body = self.request_body
         try:
-            patched = read_patch(body, self.response_object) if body is not None else None
+            patched = read_patch(body, lambda: self.response_object) if body is not None else None
         except RecursionError:
             self.mark_unknown("requestObject")
             patched = None

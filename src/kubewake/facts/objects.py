@@ -39,7 +39,7 @@ def is_builtin(api_group: str) -> bool:
 
 def metadata(facts: Facts) -> dict[str, Any]:
     """Metadata of the best view of the object."""
-    return mapping(mapping(facts.object).get("metadata"))
+    return facts.metadata
 
 
 def sent_metadata(facts: Facts) -> dict[str, Any]:

@@ -4,9 +4,12 @@ JSON Patch is RFC 6902, merge patch RFC 7386, strategic merge and apply are Kube
 (https://kubernetes.io/docs/reference/using-api/api-concepts/#patch-and-apply).
 """
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 from msgspec import Struct
+
+from kubewake.facts.specification import Specification, remembered
 
 PatchType = Literal["json", "merge", "strategic", "apply", "unknown"]
 
@@ -90,7 +93,7 @@ def _lookup(value: Any, steps: list[str]) -> Any:
     return value
 
 
-def _read_operations(operations: list[Any], after: Any) -> Patched:
+def _read_operations(operations: list[Any], after: Callable[[], Any]) -> Patched:
     root: dict[str, Any] = _Node()
     changed: list[str] = []
     removed: list[str] = []
@@ -108,7 +111,7 @@ def _read_operations(operations: list[Any], after: Any) -> Patched:
         changed.append(path)
         value = operation.get("value")
         if name in ("copy", "move"):
-            value = _lookup(after, _steps(path))
+            value = _lookup(after(), _steps(path))
             if value is None and isinstance(source, str):
                 value = _lookup(root, _steps(source))
         steps = _steps(path)
@@ -125,50 +128,67 @@ def _read_operations(operations: list[Any], after: Any) -> Patched:
 def _read_merge(body: dict[str, Any]) -> Patched:
     changed: list[str] = []
     removed: list[str] = []
-
-    def visit(value: Any, path: str, depth: int) -> Any:
-        if depth > MAX_DEPTH or len(changed) > MAX_PATHS or len(removed) > MAX_PATHS:
-            return None
-        if isinstance(value, dict):
-            if value.get("$patch") == "delete":
-                name = value.get("name")
-                removed.append(f"{path}[{name}]" if isinstance(name, str) else path)
-                return None
-            view = {}
-            for key, item in value.items():
-                if key.startswith("$deleteFromPrimitiveList/"):
-                    removed.append(f"{path}/{key.partition('/')[2]}")
-                elif key.startswith("$"):
-                    continue
-                elif item is None:
-                    removed.append(f"{path}/{key}")
-                else:
-                    inner = visit(item, f"{path}/{key.replace('~', '~0').replace('/', '~1')}", depth + 1)
-                    if inner is not None:
-                        view[key] = inner
-            if not value:
-                changed.append(path)
-            return view
-        if isinstance(value, list):
-            items = []
-            if not value or not isinstance(value[0], dict):
-                changed.append(path)
-                return value
-            for index, item in enumerate(value):
-                inner = visit(item, f"{path}/{index}", depth + 1)
-                if inner is not None:
-                    items.append(inner)
-            return items
-        changed.append(path)
-        return value
-
-    view = visit(body, "", 0)
+    view = _visit(body, "", 0, changed, removed)
     touched = tuple(path for path in changed if path not in ("/apiVersion", "/kind", "/metadata/name"))
     return Patched(view if isinstance(view, dict) else {}, touched[:MAX_PATHS], tuple(removed[:MAX_PATHS]), 1)
 
 
-def read_patch(body: Any, after: Any = None) -> Patched:
-    """Read a patch body of any kind; `after` is the object after the patch, which `copy` and `move` draw on."""
+def _visit(value: Any, path: str, depth: int, changed: list[str], removed: list[str]) -> Any:
+    """What a merge patch sets at this path; notes what it changes and removes there and below."""
+    if depth > MAX_DEPTH or len(changed) > MAX_PATHS or len(removed) > MAX_PATHS:
+        return None
+    if isinstance(value, str):  # as most are
+        changed.append(path)
+        return value
+    if type(value) is Specification and value.is_repeated:
+        view, set_, gone = remembered(value, ("patch", path), lambda: _visit_specification(value, path, depth))
+        if len(changed) + len(set_) <= MAX_PATHS and len(removed) + len(gone) <= MAX_PATHS:
+            changed += set_
+            removed += gone
+            return view
+    if isinstance(value, dict):
+        return _visit_mapping(value, path, depth, changed, removed)
+    if isinstance(value, list) and value and isinstance(value[0], dict):
+        views = (_visit(item, f"{path}/{index}", depth + 1, changed, removed) for index, item in enumerate(value))
+        return [view for view in views if view is not None]
+    changed.append(path)
+    return value
+
+
+def _visit_specification(value: Specification, path: str, depth: int) -> tuple[Any, list[str], list[str]]:
+    changed: list[str] = []
+    removed: list[str] = []
+    view = _visit_mapping(value, path, depth, changed, removed)
+    return (view if view is None else Specification(view, is_repeated=True)), changed, removed
+
+
+def _visit_mapping(
+    value: dict[str, Any], path: str, depth: int, changed: list[str], removed: list[str]
+) -> dict[str, Any] | None:
+    if value.get("$patch") == "delete":
+        name = value.get("name")
+        removed.append(f"{path}[{name}]" if isinstance(name, str) else path)
+        return None
+    view = {}
+    for key, item in value.items():
+        if key.startswith("$deleteFromPrimitiveList/"):
+            removed.append(f"{path}/{key.partition('/')[2]}")
+        elif key.startswith("$"):
+            continue
+        elif item is None:
+            removed.append(f"{path}/{key}")
+        else:
+            step = key.replace("~", "~0").replace("/", "~1") if "/" in key or "~" in key else key
+            inner = _visit(item, f"{path}/{step}", depth + 1, changed, removed)
+            if inner is not None:
+                view[key] = inner
+    if not value:
+        changed.append(path)
+    return view
+
+
+def read_patch(body: Any, after: Callable[[], Any] = lambda: None) -> Patched:
+    """Read a patch body of any kind; `after` gives the object after the patch, which `copy` and `move` draw on."""
     if isinstance(body, list):
         return _read_operations(body, after)
     if isinstance(body, dict):

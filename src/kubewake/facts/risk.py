@@ -5,17 +5,16 @@ from typing import Any
 from kubewake.facts.facts import Facts
 from kubewake.facts.hostpath import RUNTIME_SOCKETS, normal_path
 from kubewake.facts.registry import field
+from kubewake.facts.template import of_spec, spec_of
 from kubewake.facts.workload import (
     containers,
     host_ipc,
     host_network,
     host_paths,
     host_pid,
-    of_spec,
     pinned_to_control_plane,
     security_context_run_as_user,
     sensitive_host_paths,
-    spec_of,
 )
 
 DANGEROUS_CAPABILITIES = frozenset(

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from kubewake.facts.facts import Facts
 from kubewake.facts.registry import field
 from kubewake.facts.shapes import dig, elements, mapping, optional_text, pairs, text, texts, unique
-from kubewake.facts.workload import template_of
+from kubewake.facts.template import template_of
 
 _HOST_KEYS = frozenset(
     {"resturl", "registry", "quobyteapiserver", "gateway", "server", "monitors", "targetportal", "address",

@@ -3,8 +3,7 @@
 For an update or a patch the fields tell what the client sent, so that a rule sees what this write introduces.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 from kubewake.facts.authorization import code_of
 from kubewake.facts.container import CONTAINER_PARTS, read_containers
@@ -25,81 +24,12 @@ from kubewake.facts.shapes import (
     unique,
     whole,
 )
-from kubewake.facts.specification import remembered
-
-Derived = TypeVar("Derived")
-
-TEMPLATES = {
-    "pods": (),
-    "podtemplates": ("template",),
-    "cronjobs": ("spec", "jobTemplate", "spec", "template"),
-    "deployments": ("spec", "template"),
-    "daemonsets": ("spec", "template"),
-    "statefulsets": ("spec", "template"),
-    "replicasets": ("spec", "template"),
-    "replicationcontrollers": ("spec", "template"),
-    "jobs": ("spec", "template"),
-}
-"""Where the pod template stands in each kind that makes pods."""
-
-CUSTOM_TEMPLATES = (
-    ("spec", "template"),
-    ("spec", "jobTemplate", "spec", "template"),
-    ("spec", "jobTargetRef", "template"),
-    ("spec", "podTemplate"),
-    ("spec", "workload", "template"),
-)
-"""Where custom resources (rollouts, serverless services, scaled jobs, …) keep a pod template."""
-
-POD_KEYS = frozenset(
-    {"containers", "initContainers", "hostPID", "hostNetwork", "hostIPC", "serviceAccountName", "volumes"}
-)
-"""Keys of a specification that show it to be a pod's."""
-
-WORKLOAD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
+from kubewake.facts.template import TEMPLATES, WORKLOAD_SUBRESOURCES, of_spec, spec_of, template_of
 
 CONTROL_PLANE_LABELS = ("node-role.kubernetes.io/control-plane", "node-role.kubernetes.io/master",
                         "node-role.kubernetes.io/etcd", "node-role.kubernetes.io/controlplane")  # fmt: skip
 
 _ANY_SPEC_MARKERS = ("containers", "initContainers", "ephemeralContainers")
-
-
-def _template(facts: Facts) -> dict[str, Any] | None:
-    """The pod or pod template that is written, as far as the write shows; None where it writes none."""
-    if facts.subresource not in WORKLOAD_SUBRESOURCES or not facts.is_write:
-        return None
-    written = facts.written
-    if written is None:
-        return None
-    steps = TEMPLATES.get(facts.resource) if is_builtin(facts.api_group) else None
-    if steps is None:
-        if is_builtin(facts.api_group):
-            return None
-        candidates = (mapping(dig(written, *path)) for path in CUSTOM_TEMPLATES)
-        return next((found for found in candidates if not POD_KEYS.isdisjoint(mapping(found.get("spec")))), None)
-    if steps == ():
-        return written
-    return mapping(dig(written, *steps))
-
-
-def template_of(facts: Facts) -> dict[str, Any] | None:
-    """The pod or pod template that is written, remembered per event."""
-    cache = facts.cache
-    if "workload" not in cache:
-        cache["workload"] = _template(facts)
-    found: dict[str, Any] | None = cache["workload"]
-    return found
-
-
-def spec_of(facts: Facts) -> dict[str, Any] | None:
-    """Specification of the pod or pod template that is written."""
-    template = template_of(facts)
-    return mapping(template.get("spec")) if template is not None else None
-
-
-def of_spec(facts: Facts, name: str, derive: Callable[[], Derived]) -> Derived:
-    """What follows from the specification alone that a workload was written with; once for all of the same template."""
-    return remembered(mapping(facts.written).get("spec"), (name, facts.resource, facts.api_group), derive)
 
 
 @field("workload.kind", "text", "Kind of the pod or of what makes pods; none for other writes and for reads.",

@@ -35,6 +35,14 @@ GUARDS: dict[str, Condition] = {
     "object.removed_paths": _PATCH,
     "patch": _PATCH,
     "rbac": all_of([_on("clusterrolebindings", "clusterroles", "rolebindings", "roles"), _WRITES]),
+    "rbac.aggregates_to": all_of([_on("clusterroles"), _WRITES]),
+    "rbac.aggregation_selectors": all_of([_on("clusterroles"), _WRITES]),
+    **{
+        name: all_of([_on("clusterroles", "roles"), _WRITES])
+        for name in FIELDS
+        if name == "rbac.rules" or name.startswith("rbac.grants_")
+    },
+    "rbac.subjects": all_of([_on("clusterrolebindings", "rolebindings"), _WRITES]),
     "request.kubelet_endpoint": _PROXIED,
     "request.proxy_path": _PROXIED,
     "review": _on(

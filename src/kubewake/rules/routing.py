@@ -1,6 +1,6 @@
 """The index: which rules an event can match at all, from a few cheap atoms that the rules require."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
@@ -67,13 +67,14 @@ def _frequency(name: str, values: Iterable[str]) -> float:
 class Index:
     """Rules by number, each filed under the rarest field that it requires."""
 
-    def __init__(self, trees: Iterable[Condition]) -> None:
+    def __init__(self, trees: Iterable[Condition], fields: Container[str] = FREQUENCIES) -> None:
+        """`fields` are those to look at."""
         self._filed: dict[str, dict[str, list[tuple[int, tuple[tuple[str, frozenset[str]], ...]]]]] = {}
         self._everywhere: list[int] = []
         for number, tree in enumerate(trees):
             if tree == FALSE:  # an empty list: nothing can match
                 continue
-            atoms = required_atoms(tree)
+            atoms = {name: values for name, values in required_atoms(tree).items() if name in fields}
             if not atoms:
                 self._everywhere.append(number)
                 continue

@@ -10,18 +10,18 @@ from msgspec.structs import replace
 from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.fields import is_known, is_told_by_question, level_of, scope_of
+from kubewake.fields import is_known, is_told_by_question, is_told_by_specification, level_of, scope_of
 from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
-from kubewake.rules.condition import Always, Condition, unnamed
+from kubewake.rules.condition import Always, Condition, fields_of, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator, stub_reader
 from kubewake.rules.guards import guarded
+from kubewake.rules.kinds import Kinds
 from kubewake.rules.lists import fill_lists
 from kubewake.rules.model import RuleInfo, words_needed
 from kubewake.rules.narrowing import Narrow, plan_narrowing
 from kubewake.rules.predicate import Predicate, compile_condition, compile_within
-from kubewake.rules.routing import Index
 
 COUNTS = frozenset({"event_count", "value_count"})
 
@@ -34,7 +34,18 @@ def is_shared(name: str) -> bool:
 class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
 
-    __slots__ = ("_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "source", "tree")
+    __slots__ = (
+        "_is_told_by_question",
+        "_narrow",
+        "_narrow_bare",
+        "_narrow_written",
+        "_predicate",
+        "_residues",
+        "id",
+        "info",
+        "source",
+        "tree",
+    )
 
     def __init__(self, info: RuleInfo, tree: Condition, source: Condition | None = None) -> None:
         """`source` is the tree as written, with the names of its searches."""
@@ -45,7 +56,17 @@ class CompiledRule:
         self._predicate: Predicate | None = None
         self._narrow: Narrow | None = None
         self._narrow_bare: Narrow | None = None
+        self._narrow_written: Narrow | None = None
         self._residues: dict[Condition, CompiledRule] = {}
+        self._is_told_by_question: bool | None = None
+
+    @property
+    def is_told_by_question(self) -> bool:
+        """Whether the answer follows from what was asked (see `fields.is_told_by_question`)."""
+        known = self._is_told_by_question
+        if known is None:
+            known = self._is_told_by_question = all(map(is_told_by_question, fields_of(self.tree)))
+        return known
 
     def matches(self, facts: Facts) -> bool:
         """Whether the rule's condition holds for the event."""
@@ -67,6 +88,12 @@ class CompiledRule:
                 self.tree, lambda name: scope_of(name) == "behaviour" or level_of(name) != "Metadata"
             )
         return self._rest(self._narrow_bare(facts))
+
+    def narrow_written(self, facts: Facts) -> "bool | CompiledRule":
+        """What is decided by the specification that a workload was written with, of what `narrow` left open."""
+        if self._narrow_written is None:
+            self._narrow_written = plan_narrowing(self.tree, is_told_by_specification)
+        return self._rest(self._narrow_written(facts))
 
     def _rest(self, residue: Condition) -> "bool | CompiledRule":
         if isinstance(residue, Always):
@@ -150,19 +177,26 @@ class RuleSet:
                 self.infos[key] = correlation.info
         self.infos = dict(sorted(self.infos.items()))
         self._ordered = tuple(self.rules[key] for key in sorted(self.rules))
-        self._index: Index | None = None
+        self._kinds: Kinds | None = None
         self._general_filters: list[_CompiledFilter] = []
         self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
         self._words: dict[str, tuple[str, ...]] = {}
+        self._same: dict[str, bool] = {}
 
-    def route(self, facts: Facts) -> tuple[CompiledRule, ...]:
+    def route(self, facts: Facts) -> list[CompiledRule]:
         """The rules that the event can match at all, by id."""
-        ordered = self._ordered
-        if self._index is None:
-            for rule in ordered:
+        return self._routes_by_kind().candidates(facts)
+
+    def narrowed(self, facts: Facts) -> list[tuple[CompiledRule, bool | CompiledRule]]:
+        """The rules that events of this behaviour can match, by id, each with its answer or with what is left of it."""
+        return self._routes_by_kind().narrowed(facts)
+
+    def _routes_by_kind(self) -> Kinds:
+        if self._kinds is None:
+            for rule in self._ordered:
                 rule.tree = guarded(rule.tree)
-            self._index = Index(rule.tree for rule in ordered)
-        return tuple(ordered[number] for number in self._index.candidates(facts))
+            self._kinds = Kinds(self._ordered)
+        return self._kinds
 
     def matches(self, facts: Facts) -> tuple[str, ...]:
         """Ids of the rules that match the event, rules that only feed correlations included."""
@@ -184,15 +218,26 @@ class RuleSet:
 
     def words(self, rule: str, facts: Facts) -> dict[str, Any]:
         """The values that the rule's words, its grouping and its correlations name, without credentials."""
-        names = self._words.get(rule)
-        if names is None:
-            names = self._words[rule] = self._names_needed(rule)
         found: dict[str, Any] = {}
-        for name in names:
+        for name in self._names(rule):
             value = READERS[name](facts)
             if value is not None:
                 found[name] = redact_value(value)
         return found
+
+    def says_the_same(self, rule: str) -> bool:
+        """Whether the rule's words and what filters make of it are the same for all events of one behaviour."""
+        known = self._same.get(rule)
+        if known is None:
+            told = all(scope_of(name) == "behaviour" for name in self._names(rule))
+            known = self._same[rule] = told and rule not in self._filters
+        return known
+
+    def _names(self, rule: str) -> tuple[str, ...]:
+        names = self._words.get(rule)
+        if names is None:
+            names = self._words[rule] = self._names_needed(rule)
+        return names
 
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""

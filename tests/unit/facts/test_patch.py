@@ -70,7 +70,7 @@ def test_json_patch_removals_and_moves():
             {"op": "move", "from": "/spec/a", "path": "/spec/b"},
             {"op": "test", "path": "/spec/c", "value": 1},
         ],
-        after,
+        lambda: after,
     )
     assert patched.view == {"spec": {"b": 7}}
     assert patched.removed == ("/metadata/labels/app", "/spec/a")

@@ -4,10 +4,12 @@ import json
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from kubewake.event import AuditEvent, decode_event
-from kubewake.facts import Facts, specification
-from kubewake.facts.specification import LEAST_BYTES, Specification, decode_object, remembered
+from kubewake.facts import Facts, patch, specification
+from kubewake.facts.patch import read_patch
+from kubewake.facts.specification import LEAST_BYTES, Specification, decode_object, decode_patch, remembered
 
 POD = {
     "containers": [
@@ -79,8 +81,8 @@ def test_one_byte_more_is_another_specification():
     ],
 )
 def test_any_body_decodes_to_what_it_says(value):
-    assert decode_object(raw(value)) == value
-    assert decode_object(raw(value)) == value
+    for decode in (decode_object, decode_object, decode_patch, decode_patch):
+        assert decode(raw(value)) == value
 
 
 @pytest.mark.parametrize("broken", [b"{", b'{"spec":{"a":' + b"[" * 5000, b'{"spec":{"a":"\xff"}}', b'{"spec":1,}'])
@@ -104,3 +106,38 @@ def test_what_fails_is_not_remembered():
     assert remembered(spec, "a", lambda: 1) == 1
     assert remembered(spec, "a", lambda: 2) == 1
     assert remembered({}, "a", lambda: 2) == 2
+
+
+def test_pods_of_one_template_share_it_whatever_else_the_specification_says():
+    one, other = (
+        Facts(event("deployments", {"replicas": number, "template": {"spec": POD}}, "web")) for number in (1, 2)
+    )
+    assert one.written["spec"] is not other.written["spec"]
+    assert one.value("workload.containers") is other.value("workload.containers")
+    assert [facts.value("workload.replicas") for facts in (one, other)] == [1, 2]
+
+
+def test_only_so_much_is_derived(monkeypatch):
+    monkeypatch.setattr(specification, "MAX_DERIVED", 3)
+    spec = Specification({})
+    for number in range(10):
+        assert remembered(spec, number, lambda number=number: number) == number
+        assert len(spec.derived) <= 3
+
+
+@pytest.mark.parametrize("path_limit", [2000, 3])
+def test_a_patch_with_a_specification_met_before_says_the_same(monkeypatch, path_limit):
+    monkeypatch.setattr(patch, "MAX_PATHS", path_limit)
+    body = {"spec": {"paused": None, "template": {"spec": POD}}, "metadata": {"labels": {"a": "b"}}}
+    new = read_patch(body)
+    for _ in range(3):
+        met = read_patch(decode_patch(raw(body)))
+        assert met == new
+    assert isinstance(met.view["spec"], Specification) == (path_limit == 2000)
+
+
+def test_metadata_of_an_answer_is_told_even_where_the_rest_is_broken():
+    answer = b'{"metadata":{"name":"web","labels":{"app":"\xff"},"managedFields":[{"x":1}]},"spec":{"a":"\xff"}}'
+    facts = Facts(replace(event("pods", POD, "sent"), response_object=msgspec.Raw(answer)))
+    assert facts.metadata == {"name": "web", "labels": None}
+    assert facts.unknown == ("responseObject",)

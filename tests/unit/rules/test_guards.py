@@ -7,8 +7,9 @@ import pytest
 from msgspec.structs import replace
 
 from kubewake.event import NO_BODY, decode_event
-from kubewake.facts import Facts
-from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question
+from kubewake.facts import Facts, specification
+from kubewake.facts.template import TOLD_BY_SPECIFICATION, specification_of
+from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question, is_told_by_specification
 from kubewake.formats import decode
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
@@ -23,6 +24,21 @@ GUARDED = {name: compile_condition(guard) for name in FIELDS if (guard := guard_
 
 OTHERS = [
     {"verb": "update", "objectRef": {"resource": "serviceaccounts"}, "requestObject": {"secrets": [{"name": "x"}]}},
+    {
+        "verb": "create",
+        "objectRef": {"resource": "pods"},
+        "requestObject": {
+            "spec": {
+                "automountServiceAccountToken": True,
+                "runtimeClassName": "gvisor",
+                "priorityClassName": "system-node-critical",
+                "volumes": [
+                    {"name": "a", "secret": {"secretName": "db"}},
+                    {"name": "b", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}},
+                ],
+            },
+        },
+    },
 ]
 """Events for fields that no rule names."""
 
@@ -96,3 +112,29 @@ def test_what_the_question_tells_needs_nothing_else_of_the_event():
     assert spoken >= TOLD_BY_QUESTION - {"request.field_selector", "request.label_selector"}
     assert is_told_by_question("request.params.resourceVersion")
     assert not is_told_by_question("workload.images")
+
+
+def test_what_a_specification_tells_needs_nothing_else_of_the_event(monkeypatch):
+    monkeypatch.setattr(specification, "LEAST_BYTES", 0)
+    spoken = set()
+    for event in events():
+        facts = Facts(event, "")
+        if specification_of(facts) is None or not isinstance(facts.request_body, dict):
+            continue
+        sent = {"metadata": {"name": "other", "labels": {"a": "b"}}, "status": {"phase": "x"}}
+        sent |= {key: value for key, value in facts.request_body.items() if key in {"spec", "template"}}
+        other = replace(
+            event,
+            request_uri="/elsewhere",
+            object_ref=replace(event.object_ref, name="other", namespace="elsewhere"),
+            request_object=msgspec.Raw(msgspec.json.encode(sent)),
+            response_object=NO_BODY,
+        )
+        for name in TOLD_BY_SPECIFICATION:
+            value = facts.value(name)
+            assert Facts(other, "").value(name) == value, f"{name} depends on more than the specification: {event}"
+            if not is_empty(value):
+                spoken.add(name)
+    assert spoken == TOLD_BY_SPECIFICATION
+    assert is_told_by_specification("workload.containers.image")
+    assert not is_told_by_specification("workload.owner_kind")

@@ -180,6 +180,8 @@ def test_indexed_and_narrowed_equals_naive(trees, changes):
             if answer is True or (isinstance(answer, CompiledRule) and answer.matches(facts)):
                 narrowed.add(rule.id)
         assert narrowed == expected
+        remembered = rules.narrowed(facts)
+        assert remembered == [(rule, left) for rule in rules.route(facts) if (left := rule.narrow(facts)) is not False]
 
 
 @settings(max_examples=100, deadline=None)
