@@ -198,6 +198,15 @@ def is_told_by_specification(name: str) -> bool:
     return plain in TOLD_BY_SPECIFICATION or (owner is not None and owner[0].name in TOLD_BY_SPECIFICATION)
 
 
+NAMED_WITHOUT_BODIES = frozenset({"crd.plural", "rbac.role_name"})
+"""Fields that need a body for some requests, and for others fall back on the object's name."""
+
+
+def is_gone_without_bodies(name: str) -> bool:
+    """Whether the field is the same for all events of one behaviour that have no bodies: unknown, mostly."""
+    return level_of(name) != "Metadata" and plain_name(name) not in NAMED_WITHOUT_BODIES
+
+
 def level_of(name: str) -> Level:
     """The audit level that an event must be logged at for the field to be known."""
     plain = plain_name(name)

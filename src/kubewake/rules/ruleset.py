@@ -10,7 +10,13 @@ from msgspec.structs import replace
 from kubewake.errors import RuleError
 from kubewake.facts import Facts
 from kubewake.facts.registry import READERS
-from kubewake.fields import is_known, is_told_by_question, is_told_by_specification, level_of, scope_of
+from kubewake.fields import (
+    is_gone_without_bodies,
+    is_known,
+    is_told_by_question,
+    is_told_by_specification,
+    scope_of,
+)
 from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
@@ -85,7 +91,7 @@ class CompiledRule:
         """As `narrow`, for the behaviour's events without bodies; `facts` must be those of such an event."""
         if self._narrow_bare is None:
             self._narrow_bare = plan_narrowing(
-                self.tree, lambda name: scope_of(name) == "behaviour" or level_of(name) != "Metadata"
+                self.tree, lambda name: scope_of(name) == "behaviour" or is_gone_without_bodies(name)
             )
         return self._rest(self._narrow_bare(facts))
 

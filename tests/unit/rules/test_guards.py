@@ -9,7 +9,16 @@ from msgspec.structs import replace
 from kubewake.event import NO_BODY, decode_event
 from kubewake.facts import Facts, specification
 from kubewake.facts.template import TOLD_BY_SPECIFICATION, specification_of
-from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question, is_told_by_specification
+from kubewake.fields import (
+    FIELDS,
+    NAMED_WITHOUT_BODIES,
+    TOLD_BY_QUESTION,
+    is_gone_without_bodies,
+    is_told_by_question,
+    is_told_by_specification,
+    level_of,
+    scope_of,
+)
 from kubewake.formats import decode
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
@@ -112,6 +121,26 @@ def test_what_the_question_tells_needs_nothing_else_of_the_event():
     assert spoken >= TOLD_BY_QUESTION - {"request.field_selector", "request.label_selector"}
     assert is_told_by_question("request.params.resourceVersion")
     assert not is_told_by_question("workload.images")
+
+
+def test_without_bodies_only_what_takes_the_object_s_name_differs_within_a_behaviour():
+    differing = set()
+    for event in events():
+        if event.object_ref is None:
+            continue
+        bare = replace(event, request_object=NO_BODY, response_object=NO_BODY)
+        other = replace(
+            bare,
+            audit_id="another",
+            object_ref=replace(bare.object_ref, name="other"),
+            request_uri="/elsewhere?fieldManager=z&command=a&dryRun=All",
+        )
+        facts, others = Facts(bare, ""), Facts(other, "")
+        for name in FIELDS:
+            if scope_of(name) == "event" and level_of(name) != "Metadata" and facts.value(name) != others.value(name):
+                differing.add(name)
+    assert differing == NAMED_WITHOUT_BODIES
+    assert not any(map(is_gone_without_bodies, differing))
 
 
 def test_what_a_specification_tells_needs_nothing_else_of_the_event(monkeypatch):
