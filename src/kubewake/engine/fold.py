@@ -110,6 +110,12 @@ class Fold:
         self._pass_on(len(self._due))
         return self.changed()
 
+    def advance_in_silence(self, *, flush: bool = False) -> None:
+        """As `advance`, for who waits for the result and spares the telling of what comes of it meanwhile."""
+        self._due.extend(self._order.take(flush=flush))
+        self._pass_on(len(self._due))
+        self._book.changed()
+
     def step(self, most: int) -> bool:
         """Pass on so many stubs of what is in order; False when there are no more, and it is time for `changed`."""
         if not self._due:

@@ -58,5 +58,5 @@ def _seen_by_all(data: bytes, pieces: Mapping[str, bytes], place: str) -> Fold:
             unpack(parts[BASELINE], f"{place}: saved baseline of cluster '{name}'")
     fold = Fold(RuleSet(()), ())
     fold.restore(data, pieces)
-    fold.advance(flush=True)
+    fold.advance_in_silence(flush=True)
     return fold

@@ -70,14 +70,16 @@ def scan(
         observations = (read_chunks(reader, group) for group in grouped(chunks))
     for observation in observations:
         fold.absorb(observation)
-        changed = fold.advance()
-        if on_change is not None and (changed or observation.malformed):
+        if on_change is None:
+            fold.advance_in_silence()
+        elif (changed := fold.advance()) or observation.malformed:
             on_change([*observation.malformed, *harmless(changed)])
         spill.extend(fold.closed())
         if on_progress is not None:
             on_progress(observation)
-    changed = fold.advance(flush=True)
-    if on_change is not None and changed:
+    if on_change is None:
+        fold.advance_in_silence(flush=True)
+    elif changed := fold.advance(flush=True):
         on_change(harmless(changed))
     spill.extend(fold.finish())
     spill.incident_of = {finding: incident.id for incident in fold.incidents() for finding in incident.findings}

@@ -26,7 +26,7 @@ class FindingSpill(Collection[Finding]):
         self._decode = msgspec.msgpack.Decoder(Finding).decode
 
     def _linked(self, finding: Finding) -> Finding:
-        finding.incident = self.incident_of.get(finding.id, finding.incident)
+        finding.incident = self.incident_of.get(finding.id)
         return finding
 
     def extend(self, findings: Iterable[Finding]) -> None:

@@ -28,11 +28,11 @@ def fold_logs(
     for group in grouped(FileSource(paths, cluster=cluster).chunks()):
         observation = read_chunks(reader, group)
         fold.absorb(observation)
-        fold.advance()
+        fold.advance_in_silence()
         fold.closed()
         if on_progress is not None:
             on_progress(observation)
-    fold.advance(flush=True)
+    fold.advance_in_silence(flush=True)
     for failure in fold.failures():
         logger("engine").error(
             "a part of the engine failed; everything else went on",

@@ -5,7 +5,9 @@ import sys
 import pytest
 
 from kubewake.cli.scan import scan as scan_command
+from kubewake.demo import recording
 from kubewake.detectors.effective_admin import EffectiveAdmin
+from kubewake.finding import Incident
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.scan import scan
 from kubewake.sources.files import FileSource
@@ -73,3 +75,16 @@ def test_a_detector_that_fails_is_a_notice_and_told_once(logs, monkeypatch, caps
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [line["id"] for line in told if line.get("title") == title] == [notice.id]
     assert "secret of the log" not in str(told)
+
+
+def test_the_result_is_the_same_whether_or_not_somebody_listens(tmp_path):
+    log = tmp_path / "audit.log"
+    log.write_bytes(b"".join(line + b"\n" for line in recording.lines()))
+    told = []
+    heard = scan(FileSource([str(log)]).chunks(), Knowledge(), on_change=told.extend)
+    unheard = scan(FileSource([str(log)]).chunks(), Knowledge())
+    assert any(isinstance(item, Incident) for item in told)
+    assert any(finding.incident for finding in unheard.findings)
+    assert list(unheard.findings) == list(heard.findings)
+    assert unheard.incidents == heard.incidents
+    assert unheard.notices == heard.notices
