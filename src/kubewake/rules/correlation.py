@@ -221,8 +221,8 @@ class Correlator:
         if window.dropped:
             self._evict(name, window.dropped)
             window.dropped = 0
-        group.last = stub
         if name in self._waiting:
+            group.last = stub
             if not group.closes:
                 group.closes = entry.time + rule.timespan_seconds * 1_000_000
                 heapq.heappush(self._due, (group.closes, name, key))
