@@ -16,7 +16,7 @@ $(UV):
 
 # kubewake itself is built anew each time, since its compiled part is a file of this tree.
 SYNC := sync --quiet --frozen --inexact --reinstall-package kubewake
-BUILT := hatch_build.py src/kubewake/engine/tally.pyx
+BUILT := hatch_build.py src/kubewake/engine/tally.pyx src/kubewake/engine/line.pxi
 
 .venv/.runtime: $(UV) pyproject.toml uv.lock $(BUILT)
 	$(UV) $(SYNC) --no-dev

@@ -167,7 +167,13 @@ CHANGES = (
     (b'"auditID":"', b'"more":{"x":1},"auditID":"'),
     (b'"requestURI":"/', b'"requestURI":"/..%2e/'),
     (b'"requestURI":"/', b'"requestURI":"\\/\\u0026'),
+    (b'"requestURI":"/', b'"requestURI":"/\\u002e\\u002e/'),
+    (b'"requestURI":"/', b'"requestURI":"/%\\u0032e\\u003c/'),
     (b'"requestURI":"/', b'"requestURI":null,"x":"'),
+    (b'"auditID":"', b'"auditID":"' + b"long" * 20),
+    (b'"auditID":"', b'"auditID":"","x":"'),
+    (b'{"kind":"Event",', b'{"kind":"Event","kind":"Event",'),
+    (b'"apiVersion":"audit.k8s.io/v1",', b'"apiVersion":"audit.k8s.io/v1"},'),
     (b'"requestReceivedTimestamp":"', b'"requestReceivedTimestamp":null,"x":"'),
     (b'"stageTimestamp":"2', b'"stageTimestamp":"9'),
     (b'"stageTimestamp":"2026-1', b'"stageTimestamp":"2026-9'),
@@ -177,12 +183,20 @@ CHANGES = (
     (b'"objectRef":{', b'"objectRef":{"resource":"secrets",'),
     (b'"objectRef":{', b'"objectRef":null,"x":{'),
     (b'"resource":"', b'"resource":null,"subresource":"'),
+    (b'"resource":"', b'"resource":"secr\\u0065ts","subresource":"'),
     (b'"annotations":{', b'"annotations":{"authorization.k8s.io/decision":"forbid",'),
     (b'"annotations":{', b'"annotations":{"authorization.k8s.io\\u002freason":"x",'),
     (b'"annotations":{', b'"annotations":{"a":5,'),
     (b'"annotations":{', b'"annotations":null,"x":{'),
     (b'"user":{', b'"user":{"username":"eve",'),
     (b'"user":{', b'"user":null,"x":{'),
+    (b'"user":{', b'"user":{"uid":"},","groups":["a}","},b"],'),
+    (b'"user":{', b'"user":{"uid":"' + b"u" * 3000 + b'",'),
+    (b'"user":{', b'"user":{"uid":"\\q",'),
+    (b'"user":{', b'"user":{},"user":{'),
+    (b'"user":{', b'"user":{"groups":[}],'),
+    (b'"user":{', b'"user":{"extra":{}},"x":{'),
+    (b"}\n", b',"user":{"username":"eve"}}\n'),
     (b'"level":"', b'"level":"Secret'),
     (b'"stage":"', b'"stage":"Odd'),
     (b'"sourceIPs":[', b'"sourceIPs":[7,'),
@@ -205,6 +219,13 @@ def test_whatever_is_odd_about_a_line_it_comes_to_the_same(rules, recorded):
         changed = [line.replace(old, new, 1) for line in chosen]
         mixed = [*chosen, *changed, *chosen, *changed]
         assert_same(rules, [b"".join(chosen), b"".join(mixed)])
+
+
+def test_wherever_a_line_stands_in_its_block_it_comes_to_the_same(rules, recorded):
+    line = next(line for line in recorded if b'"verb":"get"' in line and b'"code":200' in line)
+    for longer in range(130):
+        padded = line.replace(b'"auditID":"', b'"auditID":"' + b"x" * longer)
+        assert_same(rules, [padded + line + padded, padded.rstrip(b"\n")])
 
 
 @pytest.mark.parametrize("seed", range(8))
