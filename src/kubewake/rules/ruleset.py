@@ -14,7 +14,7 @@ from kubewake.fields import is_known, is_told_by_question, level_of, scope_of
 from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
-from kubewake.rules.condition import Always, Condition, unnamed
+from kubewake.rules.condition import Always, Condition, fields_of, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator, stub_reader
 from kubewake.rules.guards import guarded
 from kubewake.rules.lists import fill_lists
@@ -34,7 +34,7 @@ def is_shared(name: str) -> bool:
 class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
 
-    __slots__ = ("_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "source", "tree")
+    __slots__ = ("_fields", "_narrow", "_narrow_bare", "_predicate", "_residues", "id", "info", "source", "tree")
 
     def __init__(self, info: RuleInfo, tree: Condition, source: Condition | None = None) -> None:
         """`source` is the tree as written, with the names of its searches."""
@@ -46,6 +46,14 @@ class CompiledRule:
         self._narrow: Narrow | None = None
         self._narrow_bare: Narrow | None = None
         self._residues: dict[Condition, CompiledRule] = {}
+        self._fields: frozenset[str] | None = None
+
+    @property
+    def open_fields(self) -> frozenset[str]:
+        """The fields that it depends on, in what is left of a rule after `narrow`."""
+        if self._fields is None:
+            self._fields = frozenset(fields_of(self.tree))
+        return self._fields
 
     def matches(self, facts: Facts) -> bool:
         """Whether the rule's condition holds for the event."""
@@ -193,6 +201,10 @@ class RuleSet:
             if value is not None:
                 found[name] = redact_value(value)
         return found
+
+    def is_told_by_behaviour(self, rule: str) -> bool:
+        """Whether `suppressor` and `words` say the same of all events of a behaviour."""
+        return rule not in self._filters and all(scope_of(name) == "behaviour" for name in self._names_needed(rule))
 
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""

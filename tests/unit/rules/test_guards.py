@@ -4,12 +4,13 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from kubewake.event import NO_BODY, decode_event
 from kubewake.facts import Facts
-from kubewake.fields import FIELDS, TOLD_BY_QUESTION, is_told_by_question
+from kubewake.fields import FIELDS, TOLD_BY_ANNOTATIONS, TOLD_BY_QUESTION, is_told_by_question
 from kubewake.formats import decode
+from kubewake.head import HeadAnnotations
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
 from kubewake.rules.predicate import compile_condition, is_empty
@@ -23,6 +24,12 @@ GUARDED = {name: compile_condition(guard) for name in FIELDS if (guard := guard_
 
 OTHERS = [
     {"verb": "update", "objectRef": {"resource": "serviceaccounts"}, "requestObject": {"secrets": [{"name": "x"}]}},
+    {
+        "verb": "update",
+        "annotations": {
+            "mutation.webhook.admission.k8s.io/round_0_index_0": '{"configuration":"c","webhook":"w","mutated":true}',
+        },
+    },
 ]
 """Events for fields that no rule names."""
 
@@ -95,4 +102,18 @@ def test_what_the_question_tells_needs_nothing_else_of_the_event():
                 spoken.add(name)
     assert spoken >= TOLD_BY_QUESTION - {"request.field_selector", "request.label_selector"}
     assert is_told_by_question("request.params.resourceVersion")
+    assert not is_told_by_question("audit.truncated")
     assert not is_told_by_question("workload.images")
+
+
+def test_only_bodies_and_annotations_tell_what_is_told_by_them():
+    behaviour, spoken = {field.encode_name for field in fields(HeadAnnotations)}, set()
+    for event in events():
+        annotations = {key: value for key, value in (event.annotations or {}).items() if key in behaviour}
+        plain = Facts(replace(event, annotations=annotations, request_object=NO_BODY, response_object=NO_BODY), "")
+        for name in TOLD_BY_ANNOTATIONS:
+            assert is_told_by_question(name, plain=True)
+            assert not plain.value(name), f"{name} is told by more than bodies and annotations: {event}"
+            if Facts(event, "").value(name):
+                spoken.add(name)
+    assert spoken == TOLD_BY_ANNOTATIONS
