@@ -10,7 +10,7 @@ import msgspec
 import xxhash
 
 from kubewake.engine.behaviour import Behaviour, Left
-from kubewake.engine.stub import begin, extend, fill, place
+from kubewake.engine.stub import extend, fill, place
 from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts import Context, Facts
 from kubewake.formats import Lines
@@ -78,8 +78,6 @@ class Gathering:
         self.first_time = self.last_time = ""
         self._fed: dict[tuple[int, str], int] = {}
         """Feeds, by behaviour, moment and question."""
-        self._times: dict[int, str] = {}
-        self._ends: dict[int, tuple[int, str]] = {}
         self.members: dict[int, list[tuple[str, int, str]]] = {}
         """The events that stubs name, by stub."""
         self._spans: dict[str, dict[int, int]] = {}
@@ -232,9 +230,7 @@ class Gathering:
         if owner is None:
             return
         self._add(key, owner)
-        self.end(owner, time, key, audit_id)
-        if (time, key) < (stubs[owner].time, stubs[owner].key):
-            begin(stubs[owner], time, key, audit_id, name, uri, line)
+        extend(stubs[owner], time, key, audit_id, name, uri, line)
         if behaviour.gives_evidence:
             self.members[owner].append((time, key, audit_id))
         if not feeds:
@@ -244,6 +240,7 @@ class Gathering:
         owner = self._fed.get((behaviour.number, moment))
         if owner is not None:
             fed.append((len(self.keys) - 1, owner))
+            stubs[owner].count += 1
             extend(stubs[owner], time, key, audit_id, name, uri, line)
             self.members[owner].append((time, key, audit_id))
             return
@@ -325,21 +322,12 @@ class Gathering:
         if first and (first < self.first_time or not self.first_time):
             self.first_time = first
 
-    def end(self, owner: int, time: str, key: int, audit_id: str) -> None:
-        """The stub with this number ends with this event, if with none later."""
-        known = self._times.get(owner)
-        if known is None or time > known or (time == known and key > self._ends[owner][0]):
-            self._times[owner] = time
-            self._ends[owner] = (key, audit_id)
-
     def finish(self) -> Observation:
         """The observation, with all that was counted in its stubs."""
         observation, stubs = self.observation, self.observation.stubs
-        counts = Counter(self.owners)
-        for owner, time in self._times.items():
-            stub = stubs[owner]
-            stub.count, stub.last_time = counts[owner], time
-            stub.last_key, stub.last_audit_id = self._ends[owner]
+        for owner, count in Counter(self.owners).items():
+            if count > 1 and owner != UNOWNED:
+                stubs[owner].count = count
         for owner, named in self.members.items():
             if len(named) > 2:
                 stubs[owner].members = earliest(named)

@@ -19,6 +19,7 @@ from libc.string cimport memchr, memcmp, memcpy, memset
 import msgspec
 import xxhash
 
+from kubewake.engine.stub import end as end_stub
 from kubewake.observation import MAX_MEMBERS, earliest
 
 cdef enum:
@@ -43,6 +44,7 @@ cdef class Open:
     """The stub of a behaviour that is open for one span of an observation, and what was counted in it here."""
 
     cdef object gathering
+    cdef object stub
     cdef char span[SPAN_LENGTH]
     cdef uint32_t owner
     cdef char first_time[TIME_LENGTH]
@@ -56,6 +58,12 @@ cdef class Open:
     cdef bint is_full
     cdef char bound[TIME_LENGTH]
     """Once it is full, events after this time are not among those that the stub names."""
+
+    cdef inline bint is_longer(self):
+        """Whether more was counted here than the event that the stub began with."""
+        return self.last_id_length != 0 and (
+            self.last_key != self.first_key or memcmp(self.last_time, self.first_time, TIME_LENGTH) != 0
+        )
 
 
 cdef class Known:
@@ -322,17 +330,17 @@ cdef class Tally:
             gathering.stretch(text_of(<Text>first, TIME_LENGTH), text_of(<Text>last, TIME_LENGTH))
 
     def flush(self, gathering):
-        """Tell the gathering when the last event was that was counted in each of its stubs, and let go of it."""
+        """Let the stubs of the gathering end with the last event that was counted in each, and let go of it."""
         cdef Open open
         for open in self.opened:
-            if open.gathering is gathering and open.last_id_length:
-                gathering.end(
-                    open.owner,
+            if open.gathering is gathering and open.is_longer():
+                end_stub(
+                    open.stub,
                     text_of(<Text>open.last_time, TIME_LENGTH),
                     open.last_key,
                     text_of(<Text>open.last_id, open.last_id_length),
                 )
-            open.gathering = open.members = None
+            open.gathering = open.stub = open.members = None
         self.opened = []
 
     cdef int mark(self, Text start, Py_ssize_t length, Page* page) except -1:
@@ -526,6 +534,7 @@ cdef class Tally:
             return 0
         open = Open()
         open.gathering = gathering
+        open.stub = stub
         open.owner = owner
         open.members = gathering.members.get(owner)
         open.first_key = stub.key
