@@ -44,6 +44,14 @@ _digest = xxhash.xxh3_64_intdigest
 _digest_of_all = xxhash.xxh3_128_digest
 
 
+Counts = Callable[["array[int]", int], list[tuple[int, int]]]
+
+
+def _counts(owners: "array[int]", number: int) -> list[tuple[int, int]]:
+    """As `tally.Tally.counts`."""
+    return [(owner, count) for owner, count in Counter(owners).items() if count > 1 and owner < number]
+
+
 class Knowing(Protocol):
     """What a reader knows: its rules, and the behaviours that it has met."""
 
@@ -322,12 +330,11 @@ class Gathering:
         if first and (first < self.first_time or not self.first_time):
             self.first_time = first
 
-    def finish(self) -> Observation:
+    def finish(self, counts: Counts = _counts) -> Observation:
         """The observation, with all that was counted in its stubs."""
         observation, stubs = self.observation, self.observation.stubs
-        for owner, count in Counter(self.owners).items():
-            if count > 1 and owner != UNOWNED:
-                stubs[owner].count = count
+        for owner, count in counts(self.owners, len(stubs)):
+            stubs[owner].count = count
         for owner, named in self.members.items():
             if len(named) > 2:
                 stubs[owner].members = earliest(named)

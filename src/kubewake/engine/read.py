@@ -77,9 +77,10 @@ class Reader:
             if batch.faults:
                 observation.faults = observation.faults + batch.faults
             observation.cursor = batch.cursor
-        if tally is not None:
-            tally.flush(gathering)
-        return gathering.finish()
+        if tally is None:
+            return gathering.finish()
+        tally.flush(gathering)
+        return gathering.finish(tally.counts)
 
     def learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""

@@ -12,7 +12,7 @@ vouch for (white space, other encodings, unknown or repeated keys, escapes where
 
 from cpython cimport array
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
-from cpython.unicode cimport PyUnicode_DecodeASCII
+from cpython.unicode cimport PyUnicode_AsUTF8AndSize, PyUnicode_DecodeASCII
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
@@ -343,6 +343,21 @@ cdef class Tally:
             open.gathering = open.stub = open.members = None
         self.opened = []
 
+    def counts(self, owners, Py_ssize_t number):
+        """Each of the first `number` owners that stands in the array more than once, with how often."""
+        cdef array.array owned = owners
+        cdef Py_ssize_t index
+        cdef uint32_t owner
+        cdef uint32_t* counted = <uint32_t*>calloc(number + 1, sizeof(uint32_t))
+        if counted == NULL:
+            raise MemoryError
+        for index in range(len(owned)):
+            owner = owned.data.as_uints[index]
+            counted[owner if owner < number else number] += 1
+        found = [(index, counted[index]) for index in range(number) if counted[index] > 1]
+        free(counted)
+        return found
+
     cdef int mark(self, Text start, Py_ssize_t length, Page* page) except -1:
         """Prepare a page to be walked."""
         cdef Py_ssize_t words = length // 64 + 1
@@ -514,6 +529,8 @@ cdef class Tally:
     cdef int open(self, Known known, gathering, load, file, where, uint64_t key, Line* line) except -1:
         """Count from now on in the stub that is open for the behaviour in the span of this line, or begins with it."""
         cdef Open open = known.open
+        cdef const char* time
+        cdef Py_ssize_t time_length
         owner = gathering.open(
             known.behaviour,
             text_of(line.time.at + 1, TIME_LENGTH),
@@ -529,19 +546,20 @@ cdef class Tally:
         if owner is None:
             return 0
         stub = gathering.observation.stubs[owner]
-        time = stub.time.encode()
-        if len(time) != TIME_LENGTH:
+        time = PyUnicode_AsUTF8AndSize(stub.time, &time_length)
+        if time_length != TIME_LENGTH:
             return 0
-        open = Open()
+        if open is None or open.gathering is not None:  # else it was let go of by `flush`
+            open = known.open = Open()
         open.gathering = gathering
         open.stub = stub
         open.owner = owner
         open.members = gathering.members.get(owner)
+        open.is_full = False
         open.first_key = stub.key
-        memcpy(open.first_time, PyBytes_AS_STRING(time), TIME_LENGTH)
+        memcpy(open.first_time, time, TIME_LENGTH)
         memcpy(open.span, line.time.at + 1, SPAN_LENGTH)
         memset(open.last_time, 0, TIME_LENGTH)
         open.last_id_length = 0
-        known.open = open
         self.opened.append(open)
         return 0
