@@ -49,6 +49,10 @@ PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
 
 
+Question = tuple[str | None, str | None, str | None]
+"""What was asked: request URI, object name, and message of the answer."""
+
+
 class Behaviour:
     """What is known of all events with one behaviour key: which rules can still match, and the stub now open."""
 
@@ -103,8 +107,8 @@ class Behaviour:
         self.whole: Left = (rules, _answers(rules))
         self.bare: Left = (bare_rules, _answers(bare_rules))
         self.plain = self.bare if self.bare[1] is not None else (bare_rules, _answers(bare_rules, plain=True))
-        self.told: dict[tuple[str, ...], tuple[Hit, ...]] = {}
-        """The hits of rules that say the same of all its events."""
+        self.told: dict[tuple[tuple[str, ...], Question | None], tuple[Hit, ...]] = {}
+        """The hits of rules that say the same of all its events, or of those with one question."""
         self.number = xxhash.xxh3_64_intdigest(msgspec.msgpack.encode(outline))
         self.counted_as = (
             xxhash.xxh3_64_intdigest(msgspec.msgpack.encode((outline, certain))) if certain else self.number
@@ -125,8 +129,8 @@ class Behaviour:
         return None if self.single or self.feeds else left[1]
 
 
-Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]
-"""The rules that matched, by what was asked: request URI, object name, and message of the answer."""
+Answers = dict[Question, tuple[str, ...]]
+"""The rules that matched, by what was asked."""
 
 Left = tuple[tuple[CompiledRule, ...], Answers | None]
 """Rules that are open for some of a behaviour's events, and what they answered, where that is worth remembering."""

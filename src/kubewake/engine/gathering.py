@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from kubewake.engine.behaviour import Behaviour, Left
+from kubewake.engine.behaviour import Behaviour, Left, Question
 from kubewake.engine.stub import extend, fill, place
 from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts import Context, Facts
@@ -36,7 +36,6 @@ has_escape = re.compile(rb"\\u001[bB]").search
 """Bodies with a terminal escape, as JSON writes it, are part of the behaviour key for the same reason."""
 
 Load = Callable[[Any], AuditEvent | None]
-Question = tuple[str | None, str | None, str | None]
 
 NO_REF = HeadRef()
 _encode_key = msgspec.json.Encoder().encode
@@ -71,8 +70,8 @@ class Knowing(Protocol):
         """The hits of these rules on an event."""
         ...
 
-    def are_told(self, rules: tuple[str, ...]) -> bool:
-        """Whether the hits of these rules are the same for all events of a behaviour."""
+    def are_told(self, rules: tuple[str, ...], *, asked: bool) -> bool:
+        """Whether the hits of these rules are the same for all events of a behaviour; for those with one question if `asked`."""
         ...
 
 
@@ -252,7 +251,7 @@ class Gathering:
             extend(stubs[owner], time, key, audit_id, name, uri, line)
             self.members[owner].append((time, key, audit_id))
             return
-        told = self._hits(behaviour, feeds, load, where, event)
+        told = self._hits(behaviour, feeds, question, load, where, event)
         if told is not None:
             owner = self._fed[behaviour.number, moment] = len(stubs)
             fed.append((len(self.keys) - 1, owner))
@@ -264,18 +263,27 @@ class Gathering:
             stubs.append(feed)
 
     def _hits(
-        self, behaviour: Behaviour, rules: tuple[str, ...], load: Load, where: Any, event: AuditEvent | None = None
+        self,
+        behaviour: Behaviour,
+        rules: tuple[str, ...],
+        question: Question | None,
+        load: Load,
+        where: Any,
+        event: AuditEvent | None = None,
     ) -> tuple[Hit, ...] | None:
         """The hits of these rules on an event; None where it turns out to be none."""
-        told = behaviour.told.get(rules)
-        if told is None:
+        reader, told = self._reader, behaviour.told
+        hits = told.get((rules, None)) or told.get((rules, question))
+        if hits is None:
             event = event or load(where)
             if event is None:
                 return None
-            told = self._reader.words(rules, Facts(event, behaviour.cluster, self._reader.context))
-            if self._reader.are_told(rules):
-                behaviour.told[rules] = told
-        return told
+            hits = reader.words(rules, Facts(event, behaviour.cluster, reader.context))
+            if reader.are_told(rules, asked=False):
+                told[rules, None] = hits
+            elif question is not None and len(told) < MAX_ANSWERS and reader.are_told(rules, asked=True):
+                told[rules, question] = hits
+        return hits
 
     def _meet(self, behaviour: Behaviour) -> None:
         if behaviour.cluster not in self.observation.clusters:
@@ -313,7 +321,7 @@ class Gathering:
                 stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
                 stub.behaviour = behaviour.number
                 if behaviour.certain:
-                    hits = self._hits(behaviour, behaviour.certain, load, where)
+                    hits = self._hits(behaviour, behaviour.certain, None, load, where)
                     if hits is None:
                         return None
                     stub.hits = hits

@@ -131,6 +131,6 @@ class Reader:
         """The hits of these rules on an event."""
         return tuple(Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts)) for rule in rules)
 
-    def are_told(self, rules: tuple[str, ...]) -> bool:
-        """Whether the hits of these rules are the same for all events of a behaviour."""
-        return all(map(self._rules.is_told_by_behaviour, rules))
+    def are_told(self, rules: tuple[str, ...], *, asked: bool) -> bool:
+        """Whether the hits of these rules are the same for all events of a behaviour; for those with one question if `asked`."""
+        return all(self._rules.is_told(rule, asked=asked) for rule in rules)

@@ -202,9 +202,11 @@ class RuleSet:
                 found[name] = redact_value(value)
         return found
 
-    def is_told_by_behaviour(self, rule: str) -> bool:
-        """Whether `suppressor` and `words` say the same of all events of a behaviour."""
-        return rule not in self._filters and all(scope_of(name) == "behaviour" for name in self._names_needed(rule))
+    def is_told(self, rule: str, *, asked: bool) -> bool:
+        """Whether `suppressor` and `words` say the same of all events of a behaviour; of those with one question if `asked`."""
+        return rule not in self._filters and all(
+            scope_of(name) == "behaviour" or (asked and is_told_by_question(name)) for name in self._names_needed(rule)
+        )
 
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""
