@@ -192,11 +192,8 @@ class RuleSet:
 
     def words(self, rule: str, facts: Facts) -> dict[str, Any]:
         """The values that the rule's words, its grouping and its correlations name, without credentials."""
-        names = self._words.get(rule)
-        if names is None:
-            names = self._words[rule] = self._names_needed(rule)
         found: dict[str, Any] = {}
-        for name in names:
+        for name in self._names_needed(rule):
             value = READERS[name](facts)
             if value is not None:
                 found[name] = redact_value(value)
@@ -236,6 +233,9 @@ class RuleSet:
         )
 
     def _names_needed(self, rule: str) -> tuple[str, ...]:
+        known = self._words.get(rule)
+        if known is not None:
+            return known
         names: dict[str, None] = {}
         compiled = self.rules.get(rule)
         if compiled is not None:
@@ -246,7 +246,8 @@ class RuleSet:
                 grouping = [correlation.aliases.get(name, {}).get(rule, name) for name in correlation.group_by]
                 aggregated = (*grouping, *correlation.fields)
                 names.update(dict.fromkeys(name for name in aggregated if name not in STUB_FIELDS))
-        return tuple(name for name in names if is_known(name))
+        needed = self._words[rule] = tuple(name for name in names if is_known(name))
+        return needed
 
     def _link_filters(
         self, filters: Iterable[Filter], names: Mapping[str, str], today: str
