@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Iterator
+from functools import lru_cache
 
 from kubewake.facts import FIELD_MODULES, Facts
 from kubewake.facts.native import BEHAVIOUR, LEVELS, NATIVE, OPEN, is_native, plain_name
@@ -184,11 +185,27 @@ TOLD_BY_QUESTION = frozenset(
 """What follows from an event's behaviour, URI, object name and the answer's message, whatever else it holds."""
 
 
-def is_told_by_question(name: str) -> bool:
-    """Whether requests of one behaviour to one URI, for one object and answered alike, have the same value."""
-    plain = plain_name(name)
-    owner = owner_of(plain)
-    return plain in TOLD_BY_QUESTION or (owner is not None and owner[0].name in TOLD_BY_QUESTION)
+TOLD_BY_ANNOTATIONS = frozenset(
+    {
+        "admission.failed_open",
+        "admission.mutated_by",
+        "admission.webhook_configurations",
+        "audit.truncated",
+    },
+)
+"""What only bodies, and annotations that behaviour does not depend on, can tell."""
+
+
+@lru_cache(maxsize=4096)
+def is_told_by_question(name: str, *, plain: bool = False) -> bool:
+    """Whether requests of one behaviour to one URI, for one object and answered alike, have the same value.
+
+    `plain` asks of those that have no bodies, and no annotations but those that behaviour depends on.
+    """
+    told = TOLD_BY_QUESTION | TOLD_BY_ANNOTATIONS if plain else TOLD_BY_QUESTION
+    field = plain_name(name)
+    owner = owner_of(field)
+    return field in told or (owner is not None and owner[0].name in told)
 
 
 def is_told_by_specification(name: str) -> bool:

@@ -8,6 +8,7 @@ from kubewake.event import STAGES, AuditEvent
 from kubewake.facts import Facts
 from kubewake.facts.specification import remembered
 from kubewake.facts.template import TEMPLATES, specification_of
+from kubewake.fields import is_told_by_question
 from kubewake.observation import Hit, Stub
 from kubewake.rules.ruleset import CompiledRule
 
@@ -51,8 +52,8 @@ PROVISIONAL_STAGES = frozenset({1, 2})
 """Stage codes (see `event.STAGES`) that a later stage of the same request may complete."""
 
 
-NO_HITS: dict[str, Hit] = {}
-"""Shared by all behaviours that have none, which is most; never written to."""
+Question = tuple[str | None, str | None, str | None]
+"""What was asked: request URI, object name, and message of the answer."""
 
 
 class Behaviour:
@@ -63,17 +64,19 @@ class Behaviour:
         "certain",
         "cluster",
         "code",
+        "counted_as",
         "feeds",
         "gives_evidence",
-        "hits",
         "ignored",
         "is_partial",
-        "mark",
         "number",
+        "opened",
         "outline",
         "owner",
+        "plain",
         "provisional",
         "single",
+        "told",
         "user",
         "whole",
     )
@@ -91,7 +94,10 @@ class Behaviour:
         rules: tuple[CompiledRule, ...] = (),
         bare_rules: tuple[CompiledRule, ...] = (),
     ) -> None:
-        """`rules` are still open for the behaviour's events, `bare_rules` for those without bodies."""
+        """`rules` are still open for the behaviour's events, `bare_rules` for those without bodies.
+
+        Of these, `plain` ones have no annotations either but those that behaviour depends on.
+        """
         self.outline = outline
         self.cluster = outline.cluster
         self.user = outline.user
@@ -101,39 +107,46 @@ class Behaviour:
         self.provisional = code in PROVISIONAL_STAGES
         self.certain = certain
         self.feeds = feeds
-        self.whole = (rules, _answers(rules))
-        self.bare = (bare_rules, _answers(bare_rules))
-        self.mark: object = None
+        self.whole: Left = (rules, _answers(rules))
+        self.bare: Left = (bare_rules, _answers(bare_rules))
+        self.plain = self.bare if self.bare[1] is not None else (bare_rules, _answers(bare_rules, plain=True))
+        self.told: dict[tuple[str, Question | None], Hit] = {}
+        """Hits of rules that say the same of all its events, or of those with one question."""
         self.number = outline.kind = number_of(outline)
+        self.counted_as = number_of((outline, certain)) if certain else self.number
+        """Behaviours with one such number are counted in one stub: they look alike, and the same rules hold for them."""
+        self.opened: object = None
+        """The stubs of the span (see `Gathering`) in which `owner` is the one that counts its events."""
         self.is_partial = is_partial
         self.gives_evidence = bool(certain) or not outline.values.get("actor.in_profile")
         self.owner = 0
-        self.hits = NO_HITS
-        """Hits that are the same for all its events, by rule."""
 
-    def is_ordinary(self, *, bare: bool) -> bool:
-        """Whether all its events, those without bodies or those with, are only counted, whatever else they say."""
-        rules, _ = self.bare if bare else self.whole
-        return self.ignored or not (self.single or self.feeds or rules)
+    def is_ordinary(self, left: "Left") -> bool:
+        """Whether its events with these rules left are only counted, whatever else they say."""
+        return self.ignored or not (self.single or self.feeds or left[0])
 
-    def answers(self, *, bare: bool) -> "Answers | None":
-        """What rules answered of its events, where no answer means that they are only counted."""
-        return None if self.single or self.feeds else (self.bare if bare else self.whole)[1]
+    def answers(self, left: "Left") -> "Answers | None":
+        """What the rules left answered of its events, where no answer means that they are only counted."""
+        return None if self.single or self.feeds else left[1]
 
 
-def number_of(outline: Stub) -> int:
+def number_of(outline: Stub | tuple[Stub, tuple[str, ...]]) -> int:
     """The same for the same outline in every process, and nobody can write requests whose outline shares another's."""
     digest = hashlib.blake2b(msgspec.msgpack.encode(outline), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
 
 
-Answers = dict[tuple[str | None, str | None, str | None], tuple[str, ...]]
-"""The rules that matched, by what was asked: request URI, object name, and message of the answer."""
+Answers = dict[Question, tuple[str, ...]]
+"""The rules that matched, by what was asked."""
+
+Left = tuple[tuple[CompiledRule, ...], Answers | None]
+"""Rules that are open for some of a behaviour's events, and what they answered, where that is worth remembering."""
 
 
-def _answers(rules: tuple[CompiledRule, ...]) -> Answers | None:
+def _answers(rules: tuple[CompiledRule, ...], *, plain: bool = False) -> Answers | None:
     """Where what was asked decides whether the rules match, a place to remember it; None where it does not."""
-    return {} if rules and all(rule.is_told_by_question for rule in rules) else None
+    is_told = rules and all(is_told_by_question(name, plain=plain) for rule in rules for name in rule.open_fields)
+    return {} if is_told else None
 
 
 def open_rules(rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[CompiledRule, ...]:

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 import msgspec
 import xxhash
 
-from kubewake.engine.behaviour import Behaviour, open_rules
-from kubewake.engine.stub import begin, extend, fill, place
+from kubewake.engine.behaviour import Behaviour, Left, Question, open_rules
+from kubewake.engine.stub import extend, fill, place
 from kubewake.event import NO_BODY, AuditEvent
 from kubewake.facts import Context, Facts
 from kubewake.formats import Lines
@@ -36,12 +36,19 @@ has_escape = re.compile(rb"\\u001[bB]").search
 """Bodies with a terminal escape, as JSON writes it, are part of the behaviour key for the same reason."""
 
 Load = Callable[[Any], AuditEvent | None]
-Question = tuple[str | None, str | None, str | None]
 
 NO_REF = HeadRef()
 _encode_key = msgspec.json.Encoder().encode
 _digest = xxhash.xxh3_64_intdigest
 _digest_of_all = xxhash.xxh3_128_digest
+
+
+Counts = Callable[["array[int]", int], list[tuple[int, int]]]
+
+
+def _counts(owners: "array[int]", number: int) -> list[tuple[int, int]]:
+    """As `tally.Tally.counts`."""
+    return [(owner, count) for owner, count in Counter(owners).items() if count > 1 and owner < number]
 
 
 class Knowing(Protocol):
@@ -59,8 +66,12 @@ class Knowing(Protocol):
         """Work out what holds for every event that behaves like this one."""
         ...
 
-    def words(self, rules: tuple[str, ...], facts: Facts, behaviour: Behaviour) -> tuple[Hit, ...]:
-        """The hits of these rules on an event of the behaviour."""
+    def hit(self, rule: str, facts: Facts) -> Hit:
+        """The hit of a rule on an event."""
+        ...
+
+    def is_told(self, rule: str, *, asked: bool) -> bool:
+        """Whether the rule's hit is the same for all events of a behaviour; for those with one question if `asked`."""
         ...
 
 
@@ -72,13 +83,14 @@ class Gathering:
         self.observation = Observation(file="", stubs=[])
         self.keys, self.owners = array("Q"), array("I")
         self.first_time = self.last_time = ""
-        self._open: dict[tuple[int, str], int] = {}
-        self._times: dict[int, str] = {}
-        self._ends: dict[int, tuple[int, str]] = {}
-        self._members: dict[int, list[tuple[str, int, str]]] = {}
-        self._marks: dict[str, object] = {}
-        """One object for each span, so that one look tells whether a behaviour's stub is open."""
-        self._span, self._mark = "no span", object()
+        self._fed: dict[tuple[int, str], int] = {}
+        """Feeds, by behaviour, moment and question."""
+        self.members: dict[int, list[tuple[str, int, str]]] = {}
+        """The events that stubs name, by stub."""
+        self._spans: dict[str, dict[int, int]] = {}
+        """The stubs that are open in each span, by what they count. One look tells whether a behaviour's is among them."""
+        self._span: str = "no span"
+        self._opened: dict[int, int] = {}
 
     def judge_all(self, batch: HeadBatch) -> None:
         """Judge every event of a batch."""
@@ -154,7 +166,7 @@ class Gathering:
         self.stretch(time, time)
         self.count(
             behaviour,
-            body is NO_BODY and head.response_object is NO_BODY,
+            behaviour.bare if body is NO_BODY and head.response_object is NO_BODY else behaviour.whole,
             time,
             (_digest(identity.encode()) & ~3) | behaviour.code,
             head.audit_id or "",
@@ -170,7 +182,7 @@ class Gathering:
     def count(
         self,
         behaviour: Behaviour,
-        bare: bool,
+        left: Left,
         time: str,
         key: int,
         audit_id: str,
@@ -183,8 +195,9 @@ class Gathering:
     ) -> None:
         """Count an event with its like, or let it stand alone.
 
-        `question` is its request URI, object name and the answer's message; `bare` that it has no bodies; `load(where)`
-        the whole event, or None where it turns out to be none; `event` is given where that was asked before.
+        `left` are the rules of its behaviour that are open for it; `question` is its request URI, object name and the
+        answer's message; `load(where)` the whole event, or None where it turns out to be none; `event` is given where that
+        was asked before.
         """
         self._meet(behaviour)
         if behaviour.ignored:
@@ -194,7 +207,7 @@ class Gathering:
         stubs = self.observation.stubs
         single = behaviour.single
         feeds = behaviour.feeds
-        rules, answers = behaviour.bare if bare else behaviour.whole
+        rules, answers = left
         if single or rules:
             facts = None
             matched = None if answers is None else answers.get(question)
@@ -214,7 +227,9 @@ class Gathering:
                 if event is None:
                     return
                 facts = facts or Facts(event, behaviour.cluster, reader.context)
-                hits = reader.words((*behaviour.certain, *feeds, *matched), facts, behaviour)
+                hits = self._hits(behaviour, (*behaviour.certain, *feeds, *matched), None, load, where, event, facts)
+                if hits is None:
+                    return
                 self._add(key, len(stubs))
                 stubs.append(fill(behaviour.outline, event, facts, key, file, line, hits))
                 return
@@ -224,31 +239,58 @@ class Gathering:
         if owner is None:
             return
         self._add(key, owner)
-        self.end(owner, time, key, audit_id)
-        if (time, key) < (stubs[owner].time, stubs[owner].key):
-            begin(stubs[owner], time, key, audit_id, name, uri, line)
+        extend(stubs[owner], time, key, audit_id, name, uri, line)
         if behaviour.gives_evidence:
-            self._members[owner].append((time, key, audit_id))
+            self.members[owner].append((time, key, audit_id))
         if not feeds:
             return
         fed = self.observation.fed
         moment = f"{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}"
-        owner = self._open.get((behaviour.number, moment), -1)
-        if owner >= 0:
+        owner = self._fed.get((behaviour.number, moment))
+        if owner is not None:
             fed.append((len(self.keys) - 1, owner))
+            stubs[owner].count += 1
             extend(stubs[owner], time, key, audit_id, name, uri, line)
-            self._members[owner].append((time, key, audit_id))
+            self.members[owner].append((time, key, audit_id))
             return
-        event = event or load(where)
-        if event is not None:
-            owner = self._open[behaviour.number, moment] = len(stubs)
+        told = self._hits(behaviour, feeds, question, load, where, event)
+        if told is not None:
+            owner = self._fed[behaviour.number, moment] = len(stubs)
             fed.append((len(self.keys) - 1, owner))
-            self._members[owner] = [(time, key, audit_id)]
+            self.members[owner] = [(time, key, audit_id)]
             feed = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
             feed.behaviour = _digest(f"{behaviour.number}\0{moment}".encode())
             feed.is_feed = True
-            feed.hits = reader.words(feeds, Facts(event, behaviour.cluster, reader.context), behaviour)
+            feed.hits = told
             stubs.append(feed)
+
+    def _hits(
+        self,
+        behaviour: Behaviour,
+        rules: tuple[str, ...],
+        question: Question | None,
+        load: Load,
+        where: Any,
+        event: AuditEvent | None = None,
+        facts: Facts | None = None,
+    ) -> tuple[Hit, ...] | None:
+        """The hits of these rules on an event; None where it turns out to be none."""
+        reader, told = self._reader, behaviour.told
+        hits = []
+        for rule in rules:
+            hit = told.get((rule, None)) or told.get((rule, question))
+            if hit is None:
+                event = event or load(where)
+                if event is None:
+                    return None
+                facts = facts or Facts(event, behaviour.cluster, reader.context)
+                hit = reader.hit(rule, facts)
+                if reader.is_told(rule, asked=False):
+                    told[rule, None] = hit
+                elif question is not None and len(told) < MAX_ANSWERS and reader.is_told(rule, asked=True):
+                    told[rule, question] = hit
+            hits.append(hit)
+        return tuple(hits)
 
     def _meet(self, behaviour: Behaviour) -> None:
         if behaviour.cluster not in self.observation.clusters:
@@ -276,26 +318,25 @@ class Gathering:
         """
         if time[:SPAN_CHARACTERS] != self._span:
             self._span = time[:SPAN_CHARACTERS]
-            self._mark = self._marks.setdefault(self._span, object())
-        if behaviour.mark is not self._mark:
-            self._meet(behaviour)
-            owner = self._open.get((behaviour.number, self._span), -1)
-            if owner < 0:
+            self._opened = self._spans.setdefault(self._span, {})
+        if behaviour.opened is not self._opened:
+            owner = self._opened.get(behaviour.counted_as)
+            if owner is None:
+                self._meet(behaviour)
                 stubs = self.observation.stubs
                 owner = len(stubs)
                 stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
-                stub.behaviour = behaviour.number
+                stub.behaviour = behaviour.counted_as
                 if behaviour.certain:
-                    event = load(where)
-                    if event is None:
+                    hits = self._hits(behaviour, behaviour.certain, None, load, where)
+                    if hits is None:
                         return None
-                    facts = Facts(event, behaviour.cluster, self._reader.context)
-                    stub.hits = self._reader.words(behaviour.certain, facts, behaviour)
-                self._open[behaviour.number, self._span] = owner
+                    stub.hits = hits
+                self._opened[behaviour.counted_as] = owner
                 stubs.append(stub)
                 if behaviour.gives_evidence:
-                    self._members[owner] = []
-            behaviour.mark, behaviour.owner = self._mark, owner
+                    self.members[owner] = []
+            behaviour.opened, behaviour.owner = self._opened, owner
         return behaviour.owner
 
     def stretch(self, first: str, last: str) -> None:
@@ -304,29 +345,16 @@ class Gathering:
         if first and (first < self.first_time or not self.first_time):
             self.first_time = first
 
-    def end(self, owner: int, time: str, key: int, audit_id: str) -> None:
-        """The stub with this number ends with this event, if with none later."""
-        known = self._times.get(owner)
-        if known is None or time > known or (time == known and key > self._ends[owner][0]):
-            self._times[owner] = time
-            self._ends[owner] = (key, audit_id)
-
-    def begun(self, owner: int) -> tuple[str, int, list[tuple[str, int, str]] | None]:
-        """Time and key of the first event of the stub with this number, and the list of those that it names, to add to."""
-        stub = self.observation.stubs[owner]
-        return stub.time, stub.key, self._members.get(owner)
-
-    def finish(self) -> Observation:
+    def finish(self, counts: Counts = _counts) -> Observation:
         """The observation, with all that was counted in its stubs."""
         observation, stubs = self.observation, self.observation.stubs
-        counts = Counter(self.owners)
-        for owner, time in self._times.items():
-            stub = stubs[owner]
-            stub.count, stub.last_time = counts[owner], time
-            stub.last_key, stub.last_audit_id = self._ends[owner]
-        for owner, named in self._members.items():
+        for owner, count in counts(self.owners, len(stubs)):
+            stubs[owner].count = count
+        for owner, named in self.members.items():
             if len(named) > 2:
                 stubs[owner].members = earliest(named)
+        for opened in self._spans.values():
+            opened.clear()  # behaviours keep hold of it
         observation.events = len(self.keys)
         observation.keys, observation.owners = self.keys.tobytes(), self.owners.tobytes()
         observation.first_time, observation.last_time = self.first_time, self.last_time

@@ -77,9 +77,10 @@ class Reader:
             if batch.faults:
                 observation.faults = observation.faults + batch.faults
             observation.cursor = batch.cursor
-        if tally is not None:
-            tally.flush(gathering)
-        return gathering.finish()
+        if tally is None:
+            return gathering.finish()
+        tally.flush(gathering)
+        return gathering.finish(tally.counts)
 
     def learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""
@@ -125,12 +126,10 @@ class Reader:
             bare_rules=tuple(bare_rules),
         )
 
-    def words(self, rules: tuple[str, ...], facts: Facts, behaviour: Behaviour) -> tuple[Hit, ...]:
-        """The hits of these rules on an event of the behaviour."""
-        return tuple([behaviour.hits.get(rule) or self._hit(rule, facts, behaviour) for rule in rules])
+    def hit(self, rule: str, facts: Facts) -> Hit:
+        """The hit of a rule on an event."""
+        return Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
 
-    def _hit(self, rule: str, facts: Facts, behaviour: Behaviour) -> Hit:
-        hit = Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
-        if self._rules.says_the_same(rule):
-            behaviour.hits = {**behaviour.hits, rule: hit}
-        return hit
+    def is_told(self, rule: str, *, asked: bool) -> bool:
+        """Whether the rule's hit is the same for all events of a behaviour; for those with one question if `asked`."""
+        return self._rules.is_told(rule, asked=asked)

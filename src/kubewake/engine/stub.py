@@ -90,12 +90,16 @@ def begin(stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri:
     stub.name, stub.uri = name or "", uri or ""
 
 
-def extend(stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri: str | None, line: int) -> None:
-    """Count one more event in an aggregated stub."""
-    stub.count += 1
-    if (time, key) > (stub.last_time, stub.last_key):
+def end(stub: Stub, time: str, key: int, audit_id: str) -> None:
+    """Let an aggregated stub end with this event, if with none later."""
+    if time > stub.last_time or (time == stub.last_time and key > stub.last_key):
         stub.last_time, stub.last_key, stub.last_audit_id = time, key, audit_id
-    if (time, key) < (stub.time, stub.key):
+
+
+def extend(stub: Stub, time: str, key: int, audit_id: str, name: str | None, uri: str | None, line: int) -> None:
+    """Let an aggregated stub reach to this event; counting it is another matter."""
+    end(stub, time, key, audit_id)
+    if time < stub.time or (time == stub.time and key < stub.key):
         begin(stub, time, key, audit_id, name, uri, line)
 
 

@@ -41,7 +41,7 @@ class CompiledRule:
     """A rule on single events, or what is left of one after `narrow`. Compiled when first asked."""
 
     __slots__ = (
-        "_is_told_by_question",
+        "_fields",
         "_narrow",
         "_narrow_bare",
         "_narrow_written",
@@ -64,15 +64,14 @@ class CompiledRule:
         self._narrow_bare: Narrow | None = None
         self._narrow_written: Narrow | None = None
         self._residues: dict[Condition, CompiledRule] = {}
-        self._is_told_by_question: bool | None = None
+        self._fields: frozenset[str] | None = None
 
     @property
-    def is_told_by_question(self) -> bool:
-        """Whether the answer follows from what was asked (see `fields.is_told_by_question`)."""
-        known = self._is_told_by_question
-        if known is None:
-            known = self._is_told_by_question = all(map(is_told_by_question, fields_of(self.tree)))
-        return known
+    def open_fields(self) -> frozenset[str]:
+        """The fields that it depends on, in what is left of a rule after `narrow`."""
+        if self._fields is None:
+            self._fields = frozenset(fields_of(self.tree))
+        return self._fields
 
     def matches(self, facts: Facts) -> bool:
         """Whether the rule's condition holds for the event."""
@@ -187,7 +186,7 @@ class RuleSet:
         self._general_filters: list[_CompiledFilter] = []
         self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
         self._words: dict[str, tuple[str, ...]] = {}
-        self._same: dict[str, bool] = {}
+        self._told: dict[tuple[str, bool], bool] = {}
 
     def route(self, facts: Facts) -> list[CompiledRule]:
         """The rules that the event can match at all, by id."""
@@ -225,25 +224,21 @@ class RuleSet:
     def words(self, rule: str, facts: Facts) -> dict[str, Any]:
         """The values that the rule's words, its grouping and its correlations name, without credentials."""
         found: dict[str, Any] = {}
-        for name in self._names(rule):
+        for name in self._names_needed(rule):
             value = READERS[name](facts)
             if value is not None:
                 found[name] = redact_value(value)
         return found
 
-    def says_the_same(self, rule: str) -> bool:
-        """Whether the rule's words and what filters make of it are the same for all events of one behaviour."""
-        known = self._same.get(rule)
+    def is_told(self, rule: str, *, asked: bool) -> bool:
+        """Whether `suppressor` and `words` say the same of all events of a behaviour; of those with one question if `asked`."""
+        known = self._told.get((rule, asked))
         if known is None:
-            told = all(scope_of(name) == "behaviour" for name in self._names(rule))
-            known = self._same[rule] = told and rule not in self._filters
+            known = self._told[rule, asked] = rule not in self._filters and all(
+                scope_of(name) == "behaviour" or (asked and is_told_by_question(name))
+                for name in self._names_needed(rule)
+            )
         return known
-
-    def _names(self, rule: str) -> tuple[str, ...]:
-        names = self._words.get(rule)
-        if names is None:
-            names = self._words[rule] = self._names_needed(rule)
-        return names
 
     def new_correlator(self) -> Correlator:
         """Fresh windows for one cluster."""
@@ -273,6 +268,9 @@ class RuleSet:
         )
 
     def _names_needed(self, rule: str) -> tuple[str, ...]:
+        known = self._words.get(rule)
+        if known is not None:
+            return known
         names: dict[str, None] = {}
         compiled = self.rules.get(rule)
         if compiled is not None:
@@ -283,7 +281,8 @@ class RuleSet:
                 grouping = [correlation.aliases.get(name, {}).get(rule, name) for name in correlation.group_by]
                 aggregated = (*grouping, *correlation.fields)
                 names.update(dict.fromkeys(name for name in aggregated if name not in STUB_FIELDS))
-        return tuple(name for name in names if is_known(name))
+        needed = self._words[rule] = tuple(name for name in names if is_known(name))
+        return needed
 
     def _link_filters(
         self, filters: Iterable[Filter], names: Mapping[str, str], today: str

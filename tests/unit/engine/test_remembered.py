@@ -118,7 +118,7 @@ def test_hits_are_shared_where_their_words_are_the_behaviour_s():
     one, other = reader.read([Batch(file="log", events=found, lines=range(2))]).stubs
     hits = [{hit.rule: hit for hit in stub.hits} for stub in (one, other)]
     shared = {rule for rule in hits[0] if hits[0][rule] is hits[1][rule]}
-    assert shared == {rule for rule in hits[0] if rules.says_the_same(rule)}
+    assert shared == {rule for rule in hits[0] if rules.is_told(rule, asked=False)}
     assert shared
     for event, own in zip(found, hits, strict=True):
         facts = Facts(event, "")

@@ -167,7 +167,13 @@ CHANGES = (
     (b'"auditID":"', b'"more":{"x":1},"auditID":"'),
     (b'"requestURI":"/', b'"requestURI":"/..%2e/'),
     (b'"requestURI":"/', b'"requestURI":"\\/\\u0026'),
+    (b'"requestURI":"/', b'"requestURI":"/\\u002e\\u002e/'),
+    (b'"requestURI":"/', b'"requestURI":"/%\\u0032e\\u003c/'),
     (b'"requestURI":"/', b'"requestURI":null,"x":"'),
+    (b'"auditID":"', b'"auditID":"' + b"long" * 20),
+    (b'"auditID":"', b'"auditID":"","x":"'),
+    (b'{"kind":"Event",', b'{"kind":"Event","kind":"Event",'),
+    (b'"apiVersion":"audit.k8s.io/v1",', b'"apiVersion":"audit.k8s.io/v1"},'),
     (b'"requestReceivedTimestamp":"', b'"requestReceivedTimestamp":null,"x":"'),
     (b'"stageTimestamp":"2', b'"stageTimestamp":"9'),
     (b'"stageTimestamp":"2026-1', b'"stageTimestamp":"2026-9'),
@@ -177,12 +183,22 @@ CHANGES = (
     (b'"objectRef":{', b'"objectRef":{"resource":"secrets",'),
     (b'"objectRef":{', b'"objectRef":null,"x":{'),
     (b'"resource":"', b'"resource":null,"subresource":"'),
+    (b'"resource":"', b'"resource":"secr\\u0065ts","subresource":"'),
     (b'"annotations":{', b'"annotations":{"authorization.k8s.io/decision":"forbid",'),
     (b'"annotations":{', b'"annotations":{"authorization.k8s.io\\u002freason":"x",'),
     (b'"annotations":{', b'"annotations":{"a":5,'),
+    (b'"annotations":{', b'"annotations":{"audit.k8s.io/truncated":"true",'),
+    (b'"annotations":{', b'"annotations":{"failed-open.validating.webhook.admission.k8s.io/round_0_index_0":"a",'),
     (b'"annotations":{', b'"annotations":null,"x":{'),
     (b'"user":{', b'"user":{"username":"eve",'),
     (b'"user":{', b'"user":null,"x":{'),
+    (b'"user":{', b'"user":{"uid":"},","groups":["a}","},b"],'),
+    (b'"user":{', b'"user":{"uid":"' + b"u" * 3000 + b'",'),
+    (b'"user":{', b'"user":{"uid":"\\q",'),
+    (b'"user":{', b'"user":{},"user":{'),
+    (b'"user":{', b'"user":{"groups":[}],'),
+    (b'"user":{', b'"user":{"extra":{}},"x":{'),
+    (b"}\n", b',"user":{"username":"eve"}}\n'),
     (b'"level":"', b'"level":"Secret'),
     (b'"stage":"', b'"stage":"Odd'),
     (b'"sourceIPs":[', b'"sourceIPs":[7,'),
@@ -200,11 +216,56 @@ CHANGES = (
 
 def test_whatever_is_odd_about_a_line_it_comes_to_the_same(rules, recorded):
     """Each change to several lines, among the same lines as they were, which are known by then."""
-    chosen = [line for line in recorded if b'"verb":"get"' in line and b'"code":200' in line][:12]
-    for old, new in CHANGES:
-        changed = [line.replace(old, new, 1) for line in chosen]
-        mixed = [*chosen, *changed, *chosen, *changed]
-        assert_same(rules, [b"".join(chosen), b"".join(mixed)])
+    reads = [line for line in recorded if b'"verb":"get"' in line and b'"code":200' in line][:12]
+    writes = [line for line in recorded if b'"verb":"update"' in line and b'"code":200' in line][:12]
+    for chosen in (reads, writes, [without_bodies(line) for line in writes]):
+        for old, new in CHANGES:
+            changed = [line.replace(old, new, 1) for line in chosen]
+            mixed = [*chosen, *changed, *chosen, *changed]
+            assert_same(rules, [b"".join(chosen), b"".join(mixed)])
+
+
+def without_bodies(line):
+    event = msgspec.json.decode(line)
+    event.pop("requestObject", None), event.pop("responseObject", None)
+    return msgspec.json.encode(event) + b"\n"
+
+
+def test_a_rule_about_what_is_in_other_annotations_sees_them_on_any_line(rules):
+    def line(number, name, *annotations):
+        time = f"2026-05-04T10:00:00.{number:06}Z"
+        return msgspec.json.encode(
+            {
+                "kind": "Event",
+                "apiVersion": "audit.k8s.io/v1",
+                "level": "Metadata",
+                "auditID": f"id-{number}",
+                "stage": "ResponseComplete",
+                "requestURI": f"/apis/coordination.k8s.io/v1/namespaces/shop/leases/{name}",
+                "verb": "update",
+                "user": {"username": "system:serviceaccount:shop:web", "groups": ["system:authenticated"]},
+                "sourceIPs": ["10.0.0.9"],
+                "userAgent": "tool/1",
+                "objectRef": {"resource": "leases", "namespace": "shop", "name": name, "apiVersion": "v1"},
+                "responseStatus": {"metadata": {}, "code": 200},
+                "requestReceivedTimestamp": time,
+                "stageTimestamp": time,
+                "annotations": {"authorization.k8s.io/decision": "allow", **dict(annotations)},
+            },
+        )
+
+    cut = ("audit.k8s.io/truncated", "true")
+    lines = [line(number, f"l{number % 7}", *([cut] if number in {30, 70} else [])) for number in range(100)]
+    (seen,) = assert_same(rules, [b"".join(line + b"\n" for line in lines)])
+    told = [stub.audit_id for stub in seen.stubs if any(hit.rule == "audit-event-truncated" for hit in stub.hits)]
+    assert told == ["id-30", "id-70"]
+
+
+def test_wherever_a_line_stands_in_its_block_it_comes_to_the_same(rules, recorded):
+    line = next(line for line in recorded if b'"verb":"get"' in line and b'"code":200' in line)
+    for longer in range(130):
+        padded = line.replace(b'"auditID":"', b'"auditID":"' + b"x" * longer)
+        assert_same(rules, [padded + line + padded, padded.rstrip(b"\n")])
 
 
 @pytest.mark.parametrize("seed", range(8))

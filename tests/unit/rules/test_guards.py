@@ -4,7 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from msgspec.structs import replace
+from msgspec.structs import fields, replace
 
 from kubewake.event import NO_BODY, decode_event
 from kubewake.facts import Facts, specification
@@ -12,6 +12,7 @@ from kubewake.facts.template import TOLD_BY_SPECIFICATION, specification_of
 from kubewake.fields import (
     FIELDS,
     NAMED_WITHOUT_BODIES,
+    TOLD_BY_ANNOTATIONS,
     TOLD_BY_QUESTION,
     is_gone_without_bodies,
     is_told_by_question,
@@ -20,6 +21,7 @@ from kubewake.fields import (
     scope_of,
 )
 from kubewake.formats import decode
+from kubewake.head import HeadAnnotations
 from kubewake.rules.condition import Each, Match, Not, all_of, any_of
 from kubewake.rules.guards import GUARDS, guard_of, guarded
 from kubewake.rules.predicate import compile_condition, is_empty
@@ -33,6 +35,12 @@ GUARDED = {name: compile_condition(guard) for name in FIELDS if (guard := guard_
 
 OTHERS = [
     {"verb": "update", "objectRef": {"resource": "serviceaccounts"}, "requestObject": {"secrets": [{"name": "x"}]}},
+    {
+        "verb": "update",
+        "annotations": {
+            "mutation.webhook.admission.k8s.io/round_0_index_0": '{"configuration":"c","webhook":"w","mutated":true}',
+        },
+    },
     {
         "verb": "create",
         "objectRef": {"resource": "pods"},
@@ -120,6 +128,7 @@ def test_what_the_question_tells_needs_nothing_else_of_the_event():
                 spoken.add(name)
     assert spoken >= TOLD_BY_QUESTION - {"request.field_selector", "request.label_selector"}
     assert is_told_by_question("request.params.resourceVersion")
+    assert not is_told_by_question("audit.truncated")
     assert not is_told_by_question("workload.images")
 
 
@@ -167,3 +176,16 @@ def test_what_a_specification_tells_needs_nothing_else_of_the_event(monkeypatch)
     assert spoken == TOLD_BY_SPECIFICATION
     assert is_told_by_specification("workload.containers.image")
     assert not is_told_by_specification("workload.owner_kind")
+
+
+def test_only_bodies_and_annotations_tell_what_is_told_by_them():
+    behaviour, spoken = {field.encode_name for field in fields(HeadAnnotations)}, set()
+    for event in events():
+        annotations = {key: value for key, value in (event.annotations or {}).items() if key in behaviour}
+        plain = Facts(replace(event, annotations=annotations, request_object=NO_BODY, response_object=NO_BODY), "")
+        for name in TOLD_BY_ANNOTATIONS:
+            assert is_told_by_question(name, plain=True)
+            assert not plain.value(name), f"{name} is told by more than bodies and annotations: {event}"
+            if Facts(event, "").value(name):
+                spoken.add(name)
+    assert spoken == TOLD_BY_ANNOTATIONS
