@@ -17,7 +17,7 @@ $(UV):
 
 # kubewake itself is built anew each time, since its compiled parts are files of this tree.
 SYNC := sync --quiet --frozen --inexact --reinstall-package kubewake
-BUILT := hatch_build.py $(wildcard src/kubewake/engine/*.pyx src/kubewake/engine/*.pxi)
+BUILT := hatch_build.py $(wildcard src/kubewake/*/*.pyx src/kubewake/*/*.pxi)
 
 .venv/.runtime: $(UV) pyproject.toml uv.lock $(BUILT)
 	$(UV) $(SYNC) --no-dev

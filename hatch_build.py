@@ -1,5 +1,5 @@
 """Build hook: compiles the built-in rule pack into the wheel, so that starting kubewake parses no YAML, and what is written
-in Cython (`engine/*.pyx`) where there is a C compiler. Without one kubewake finds the same and takes longer.
+in Cython (`*.pyx`) where there is a C compiler. Without one kubewake finds the same and takes longer.
 """
 
 import os
@@ -13,7 +13,6 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACK = "src/kubewake/rules/builtin.pack"
-ENGINE = "src/kubewake/engine"
 PURE = "KUBEWAKE_PURE"
 """Environment variable: with any value, nothing is compiled to machine code."""
 
@@ -32,15 +31,15 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         (root / PACK).unlink(missing_ok=True)
         if self.target_name != "wheel":
             return
-        extensions = [] if os.environ.get(PURE) else self._compile(root / ENGINE)
+        extensions = {} if os.environ.get(PURE) else self._compile(root / "src")
         if version == "editable":
-            for stale in (root / ENGINE).glob("*.so"):
+            for stale in (root / "src").rglob("*.so"):
                 stale.unlink()
-            for extension in extensions:
-                shutil.copy2(extension, root / ENGINE)
+            for place, extension in extensions.items():
+                shutil.copy2(extension, root / "src" / place)
             return
-        for extension in extensions:
-            build_data["force_include"][str(extension)] = f"kubewake/engine/{extension.name}"
+        for place, extension in extensions.items():
+            build_data["force_include"][str(extension)] = place
             build_data["pure_python"] = False
             build_data["infer_tag"] = True
         source = str(root / "src")
@@ -48,8 +47,8 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         subprocess.run([sys.executable, "-c", code], check=True)  # noqa: S603  # our own code
         build_data["artifacts"].append(PACK)
 
-    def _compile(self, engine: Path) -> list[Path]:
-        """The extensions as files; none, with the reason told, where they cannot be compiled here."""
+    def _compile(self, source: Path) -> dict[str, Path]:
+        """The extensions as files, each with its place below `source`; none, with the reason told, where that fails."""
         from Cython.Build import cythonize
         from setuptools import Distribution, Extension
         from setuptools.errors import BaseError, CompileError, LinkError
@@ -58,20 +57,26 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
         try:
             modules = cythonize(
                 [
-                    Extension(f"kubewake.engine.{source.stem}", [str(source)], extra_compile_args=["-O3"])
-                    for source in sorted(engine.glob("*.pyx"))
+                    Extension(
+                        ".".join(file.relative_to(source).with_suffix("").parts),
+                        [str(file)],
+                        extra_compile_args=["-O3"],
+                    )
+                    for file in sorted(source.rglob("*.pyx"))
                 ],
                 build_dir=str(folder / "c"),
-                include_path=[str(engine.parents[1])],
+                include_path=[str(source)],
             )
             command = Distribution({"name": "kubewake", "ext_modules": modules}).get_command_obj("build_ext")
             command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
             command.ensure_finalized()
             command.run()
-            return [Path(command.get_ext_fullpath(module.name)) for module in modules]
+            names = [module.name for module in modules]
+            built = {name: Path(command.get_ext_fullpath(name)) for name in names}
+            return {"/".join((*name.split(".")[:-1], file.name)): file for name, file in built.items()}
         except (BaseError, CompileError, LinkError, OSError) as error:
             self.app.display_warning(f"nothing is compiled ({error}): kubewake will work and be slower")
-            return []
+            return {}
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Leave no compiled pack in the source tree, and nothing of the compiler's."""

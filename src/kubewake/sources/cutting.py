@@ -6,6 +6,18 @@ from collections.abc import Iterator
 from kubewake.event import Malformed
 from kubewake.formats.documents import Documents, Piece
 
+try:
+    from kubewake.sources.linebreaks import count_breaks
+except ImportError:  # built without a C compiler
+
+    def count_breaks(data: bytes) -> int:
+        """How many line breaks there are; `find` of one byte is memchr, which beats `count` on long lines."""
+        find, lines, position = data.find, 0, 0
+        while position := find(b"\n", position) + 1:
+            lines += 1
+        return lines
+
+
 _WINDOW_BYTES = 16 * 1024
 """How much is looked at to find the end of a line; most lines are shorter."""
 
@@ -39,7 +51,7 @@ class Splitting:
                 continue
             data = b"".join((*tail, block[:cut]))
             yield Piece(line, data)
-            line += _count_lines(data)
+            line += count_breaks(data)
             tail, held = [block[cut:]], len(block) - cut
         if held:
             yield Piece(line, b"".join(tail))
@@ -73,7 +85,7 @@ class PlainSplitting:
             if data:
                 yield Piece(line, data, offset)
                 offset += len(data)
-                line += _count_lines(data)
+                line += count_breaks(data)
             if end is None:
                 self._malformed.append(too_long(self._name, line, self._limit))
                 offset = self._line_end(descriptor, offset, None) or 0
@@ -123,11 +135,3 @@ class Recutting:
     def _take(self) -> None:
         self._malformed += self._documents.malformed
         self._documents.malformed.clear()
-
-
-def _count_lines(data: bytes) -> int:
-    """Line breaks in `data`: `find` of one byte is memchr, which beats `count` on long lines."""
-    find, lines, position = data.find, 0, 0
-    while position := find(b"\n", position) + 1:
-        lines += 1
-    return lines
