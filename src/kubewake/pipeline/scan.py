@@ -27,8 +27,8 @@ from kubewake.redact import redact_value
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.files import load
 
-CHUNKS_PER_OBSERVATION = 8
-"""32 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
+CHUNKS_PER_OBSERVATION = 16
+"""64 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
 
 GROUPS_PER_WORKER = 2
 """Groups of chunks under way per worker: enough to keep it busy, few enough to bound memory."""
