@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ class KubewakeHook(BuildHookInterface):  # type: ignore[type-arg, misc]  # hatch
             return
         extensions = {} if os.environ.get(PURE) else self._compile(root / "src")
         if version == "editable":
-            for stale in (root / "src").rglob("*.so"):
+            for stale in (root / "src").rglob(f"*{sysconfig.get_config_var('EXT_SUFFIX')}"):
                 stale.unlink()
             for place, extension in extensions.items():
                 shutil.copy2(extension, root / "src" / place)

@@ -115,6 +115,8 @@ class Fold:
         self._due.extend(self._order.take(flush=flush))
         self._pass_on(len(self._due))
         self._book.changed()
+        for cluster in self._clusters.values():
+            cluster.notices()
 
     def step(self, most: int) -> bool:
         """Pass on so many stubs of what is in order; False when there are no more, and it is time for `changed`."""

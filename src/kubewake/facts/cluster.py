@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from kubewake.facts.container import familiar_name, full_name, split_image
 from kubewake.facts.facts import Facts
 from kubewake.facts.objects import metadata, sent_metadata
 from kubewake.facts.registry import Part, field
@@ -152,6 +153,37 @@ def event_message(facts: Facts) -> str | None:
         return None
     written = mapping(facts.object)
     return optional_text(written.get("message")) or optional_text(written.get("note"))
+
+
+PULLING = re.compile(r'Pulling image "([^"]+)"')
+
+
+def _pulled(facts: Facts) -> tuple[str, str] | None:
+    """Registry and repository of the image that a Kubernetes Event says is pulled."""
+    found = PULLING.match(event_message(facts) or "")
+    return split_image(found[1])[:2] if found is not None else None
+
+
+@field("event.image", "text", "Image that a kubelet says it pulls, as written, in a Kubernetes Event object.",
+       level="Request", example="nginx:1.27")  # fmt: skip
+def event_image(facts: Facts) -> str | None:
+    found = PULLING.match(event_message(facts) or "")
+    return found[1] if found is not None else None
+
+
+@field("event.image_familiar_name", "text",
+       "Registry and repository of the image that is pulled; of Docker Hub as people write it.",
+       level="Request", example="bitnami/redis")  # fmt: skip
+def event_image_familiar_name(facts: Facts) -> str | None:
+    found = _pulled(facts)
+    return familiar_name(*found) if found is not None else None
+
+
+@field("event.image_full_name", "text", "Registry and repository of the image that is pulled.",
+       level="Request", example="docker.io/library/nginx")  # fmt: skip
+def event_image_full_name(facts: Facts) -> str | None:
+    found = _pulled(facts)
+    return full_name(*found) if found is not None else None
 
 
 @field("event.reason", "text", "Reason of a Kubernetes Event object.", level="Request", example="Pulling")

@@ -16,6 +16,7 @@ CONTAINER_PARTS = {
     "familiar_name": Part(
         "text", "Registry and repository of the image; of Docker Hub as people write it: nginx, bitnami/redis."
     ),
+    "full_name": Part("text", "Registry and repository of the image; docker.io/library/nginx for nginx."),
     "tag": Part("text", "Tag of the image; latest where neither tag nor digest is written."),
     "digest": Part("text", "Digest that the image is pinned to."),
     "privileged": Part("boolean", "Whether it runs privileged."),
@@ -56,7 +57,19 @@ HUB = frozenset({"docker.io", "index.docker.io", "registry-1.docker.io"})
 
 def familiar_name(registry: str, repository: str) -> str:
     """An image without tag and digest in its shortest form, which no image of another registry shares."""
-    return repository.removeprefix("library/") if registry in HUB else f"{registry}/{repository}"
+    if registry not in HUB:
+        return f"{registry}/{repository}"
+    short = repository.removeprefix("library/")
+    first, slash, _ = short.partition("/")
+    names_registry = slash and ("." in first or ":" in first or first == "localhost")
+    return f"docker.io/{repository}" if names_registry else short
+
+
+def full_name(registry: str, repository: str) -> str:
+    """An image without tag and digest, with its registry: docker.io/library/nginx for nginx."""
+    if registry not in HUB:
+        return f"{registry}/{repository}"
+    return f"docker.io/{repository}" if "/" in repository else f"docker.io/library/{repository}"
 
 
 def _words(raw: dict[str, Any]) -> str:
@@ -83,6 +96,7 @@ def read_container(raw: dict[str, Any], kind: str, pod_security: dict[str, Any])
         "registry": registry,
         "repository": repository,
         "familiar_name": familiar_name(registry, repository) if registry and repository else None,
+        "full_name": full_name(registry, repository) if registry and repository else None,
         "tag": tag or None,
         "digest": digest or None,
         "privileged": flag(security.get("privileged")),

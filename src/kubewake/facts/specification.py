@@ -11,6 +11,12 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 LEAST_BYTES = 400
 """Shorter specifications cost less to decode than to recognise."""
 
+MOST_BYTES = 32_768
+"""Longer ones are not remembered: so the memory has a bound, of some ten times as much for each."""
+
+DEEPEST = 4
+"""How many specifications and templates are looked for one inside the other: a cron job's pods have theirs that deep."""
+
 MAX_REMEMBERED = 2_000
 """Specifications remembered; when there are more, all are forgotten."""
 
@@ -82,13 +88,13 @@ def _has_specification(raw: Raw) -> bool:
     return view.nbytes >= LEAST_BYTES and b'"spec"' in bytes(view)
 
 
-def _specification(raw: Raw) -> Any:
-    if memoryview(raw).nbytes < LEAST_BYTES:
+def _specification(raw: Raw, depth: int = 0) -> Any:
+    if not LEAST_BYTES <= memoryview(raw).nbytes <= MOST_BYTES:
         return _decode(raw)
     digest = xxhash.xxh3_128_digest(raw, _seed)
     known = _met.get(digest)
     if known is None:
-        content = _decode_parts(raw) if b'"template"' in bytes(raw) else _decode(raw)
+        content = _decode_parts(raw, depth + 1) if b'"template"' in bytes(raw) else _decode(raw)
         if not isinstance(content, dict):
             return content
         if len(_met) >= MAX_REMEMBERED:
@@ -99,14 +105,20 @@ def _specification(raw: Raw) -> Any:
     return known
 
 
-def _decode_parts(raw: Raw) -> Any:
+def _decode_parts(raw: Raw, depth: int = 0) -> Any:
     """Of what makes pods, their own `spec` is a `Specification` too: it stays when replicas come and go."""
+    if depth > DEEPEST:
+        return _decode(raw)
     try:
         keys = _decode_keys(raw)
     except msgspec.ValidationError:  # no object
         return _decode(raw)
     return {
-        key: _specification(part) if key == "spec" else _decode_parts(part) if key in _MAKERS else _decode(part)
+        key: _specification(part, depth)
+        if key == "spec"
+        else _decode_parts(part, depth + 1)
+        if key in _MAKERS
+        else _decode(part)
         for key, part in keys.items()
     }
 

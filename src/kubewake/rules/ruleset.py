@@ -20,7 +20,7 @@ from kubewake.fields import (
 from kubewake.observation import Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
-from kubewake.rules.condition import Always, Condition, fields_of, unnamed
+from kubewake.rules.condition import Always, Condition, Keyword, fields_of, leaves, unnamed
 from kubewake.rules.correlation import STUB_FIELDS, Correlator, stub_reader
 from kubewake.rules.guards import guarded
 from kubewake.rules.kinds import Kinds
@@ -68,9 +68,10 @@ class CompiledRule:
 
     @property
     def open_fields(self) -> frozenset[str]:
-        """The fields that it depends on, in what is left of a rule after `narrow`."""
+        """The fields that it depends on, in what is left of a rule after `narrow`; "" among them for keywords."""
         if self._fields is None:
-            self._fields = frozenset(fields_of(self.tree))
+            keywords = {name for name, leaf in leaves(self.tree) if isinstance(leaf, Keyword)}
+            self._fields = frozenset(fields_of(self.tree) | keywords)
         return self._fields
 
     def matches(self, facts: Facts) -> bool:

@@ -123,3 +123,36 @@ def test_hits_are_shared_where_their_words_are_the_behaviour_s():
     for event, own in zip(found, hits, strict=True):
         facts = Facts(event, "")
         assert own == {rule: Hit(rule, rules.suppressor(rule, facts), rules.words(rule, facts)) for rule in own}
+
+
+KEYWORDS = """
+title: A word anywhere
+id: 5f0c5f6e-8f0a-4f6f-9d6b-000000000001
+logsource: {product: kubernetes, service: audit}
+detection:
+  selection: {verb: update, objectRef.resource: leases}
+  words: [evilword]
+  condition: selection and words
+level: high
+"""
+
+
+@pytest.mark.parametrize("place", [0, 3])
+def test_words_in_bodies_are_looked_for_in_each_event(tmp_path, place):
+    path = tmp_path / "word.yml"
+    path.write_text(KEYWORDS)
+    rules = load_rules([path], builtin=False)
+    documents = [
+        {
+            "auditID": f"id-{number}",
+            "verb": "update",
+            "requestURI": "/apis/coordination.k8s.io/v1/namespaces/shop/leases/l",
+            "objectRef": {"resource": "leases", "apiGroup": "coordination.k8s.io", "name": "l"},
+            "requestObject": {"metadata": {"name": "evilword" if number == place else "l"}},
+        }
+        for number in range(5)
+    ]
+    found = [decode_event(msgspec.json.encode(complete(document))) for document in documents]
+    hits = [stub.audit_id for stub in Reader(rules, Context()).read([Batch(file="log", events=found, lines=range(5))]).stubs
+            if stub.hits]  # fmt: skip
+    assert hits == [f"id-{place}"]

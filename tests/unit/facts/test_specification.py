@@ -141,3 +141,16 @@ def test_metadata_of_an_answer_is_told_even_where_the_rest_is_broken():
     facts = Facts(replace(event("pods", POD, "sent"), response_object=msgspec.Raw(answer)))
     assert facts.metadata == {"name": "web", "labels": None}
     assert facts.unknown == ("responseObject",)
+
+
+def test_what_nests_deep_or_is_long_takes_no_place(monkeypatch):
+    monkeypatch.setattr(specification, "_met", {})
+    deep = {"a": "x" * specification.LEAST_BYTES}
+    for _ in range(100):
+        deep = {"template": {"spec": deep}}
+    long = {"spec": {"a": "x" * specification.MOST_BYTES}}
+    for content in ({"spec": deep}, long):
+        raw = msgspec.Raw(msgspec.json.encode(content))
+        assert specification.decode_object(raw) == content
+        assert specification.decode_patch(raw) == content
+    assert 0 < len(specification._met) <= specification.DEEPEST

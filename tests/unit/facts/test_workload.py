@@ -127,6 +127,7 @@ def test_fields_of_the_pod(write):
         "registry": "registry.example:5000",
         "repository": "team/app",
         "familiar_name": "registry.example:5000/team/app",
+        "full_name": "registry.example:5000/team/app",
         "tag": "1.2",
         "digest": "sha256:abc",
         "privileged": True,
@@ -318,6 +319,7 @@ def test_seccomp_of_the_pod_counts_for_its_containers(write, profile, kind, file
         ("Evil.example/nginx", "evil.example/nginx"),
         ("evil.example/library/nginx", "evil.example/library/nginx"),
         ("localhost/nginx", "localhost/nginx"),
+        ("docker.io/ghcr.io/team/app", "docker.io/ghcr.io/team/app"),
     ],
 )
 def test_no_image_of_another_registry_has_the_familiar_name_of_one_of_docker_hub(image, name):
