@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from itertools import groupby
 from multiprocessing import forkserver, resource_tracker
 from typing import TypeVar
 
@@ -96,29 +97,38 @@ def harmless(items: Iterable[Told]) -> list[Told]:
     ]
 
 
-def grouped(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
-    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well."""
-    group: list[Chunk] = []
-    for chunk in chunks:
-        if group and (len(group) >= CHUNKS_PER_OBSERVATION or group[-1].file != chunk.file):
-            yield group
-            group = []
-        group.append(chunk)
-    if group:
+def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
+    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well.
+
+    Take each group's before the next group; one at a time, so that their memory is used again and again.
+    """
+    number, size, file = 0, 0, ""
+
+    def group_of(chunk: Chunk) -> int:
+        nonlocal number, size, file
+        if size >= CHUNKS_PER_OBSERVATION or chunk.file != file:
+            number, size, file = number + 1, 0, chunk.file
+        size += 1
+        return number
+
+    for _, group in groupby(chunks, group_of):
         yield group
 
 
-def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
+def read_chunks(reader: Reader, chunks: Iterable[Chunk]) -> Observation:
     """Decode and judge chunks of one file."""
     malformed: list[Malformed] = []
+    file = ""
 
     def blocks() -> Iterator[HeadBatch | Lines]:
+        nonlocal file
         for chunk in chunks:
+            file = chunk.file
             data, broken = load(chunk)
             malformed.extend(broken)
             yield from line_blocks(
                 data,
-                file=chunk.file,
+                file=file,
                 first_line=chunk.first_line,
                 cluster=chunk.cluster,
                 hint=chunk.format,
@@ -127,7 +137,7 @@ def read_chunks(reader: Reader, chunks: Sequence[Chunk]) -> Observation:
     skipping = Skipping()
     observation = reader.read(skipping.heard(blocks()))
     skipping.tell(observation)
-    observation.file = chunks[0].file
+    observation.file = file
     observation.malformed = [*malformed, *observation.malformed]
     observation.malformed_total += len(malformed)
     return observation
@@ -149,7 +159,7 @@ def read_parallel(
         under_way: deque[Future[bytes]] = deque()
         for group in grouped(chunks):
             with interrupts_held():  # as submitting may start a worker
-                future = pool.submit(_read_in_worker, group)
+                future = pool.submit(_read_in_worker, [chunk.light() for chunk in group])
             under_way.append(future)
             if len(under_way) >= workers * GROUPS_PER_WORKER:
                 yield decode(under_way.popleft().result())

@@ -1,8 +1,7 @@
 """A piece of input on its way to a decoder, light enough to go to another process."""
 
-from typing import Any
-
 from msgspec import Struct
+from msgspec.structs import replace
 
 from kubewake.event import Malformed
 
@@ -24,9 +23,6 @@ class Chunk(Struct, frozen=True):
     malformed: tuple[Malformed, ...] = ()
     """What was no record, found while the file was cut into records."""
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        """Pickled, a chunk of a plain file leaves its bytes behind: reading them again is cheaper than sending them."""
-        data = self.data if self.offset is None else None
-        return Chunk, (
-            self.file, self.first_line, self.length, self.offset, data, self.format, self.cluster, self.malformed,
-        )  # fmt: skip
+    def light(self) -> "Chunk":
+        """The chunk to keep or to send: of a plain file without its bytes, as reading them again is cheaper."""
+        return self if self.offset is None else replace(self, data=None)
