@@ -158,17 +158,17 @@ def event_message(facts: Facts) -> str | None:
 PULLING = re.compile(r'Pulling image "([^"]+)"')
 
 
-def _pulled(facts: Facts) -> tuple[str, str] | None:
-    """Registry and repository of the image that a Kubernetes Event says is pulled."""
-    found = PULLING.match(event_message(facts) or "")
-    return split_image(found[1])[:2] if found is not None else None
-
-
 @field("event.image", "text", "Image that a kubelet says it pulls, as written, in a Kubernetes Event object.",
        level="Request", example="nginx:1.27")  # fmt: skip
 def event_image(facts: Facts) -> str | None:
     found = PULLING.match(event_message(facts) or "")
     return found[1] if found is not None else None
+
+
+def _pulled(facts: Facts) -> tuple[str, str] | None:
+    """Registry and repository of the image that a Kubernetes Event says is pulled."""
+    image = event_image(facts)
+    return split_image(image)[:2] if image else None
 
 
 @field("event.image_familiar_name", "text",
