@@ -7,12 +7,12 @@ from libc.stdlib cimport calloc, free, malloc
 cdef extern from *:
     """
     /* Sets bit i of `quotes` where byte i of the page is a quote or a backslash, and of `odd` where it is no printable
-       ASCII, for 64 bytes a word. Any compiler can make vectors of the loops; only gathering the bits of a vector in a
-       word has no portable name, so that x86-64, which has an instruction for it, has its own way. */
+       ASCII, 64 bytes to a word. Any compiler can make vectors of the loops; only gathering the bits of a vector in a
+       word has no portable name, so that x86-64, which has an instruction for it, has its own ways. */
     #include <stdint.h>
     #include <string.h>
     #if defined(__SSE2__)
-    #include <emmintrin.h>
+    #include <immintrin.h>
     static void kw_mark_64(const uint8_t *p, uint64_t *quotes, uint64_t *odd) {
         const __m128i quote = _mm_set1_epi8(34), slash = _mm_set1_epi8(92), space = _mm_set1_epi8(32);
         uint64_t quoted = 0, strange = 0;
@@ -49,15 +49,39 @@ cdef extern from *:
         *odd = any ? kw_bits(strange) : 0;
     }
     #endif
-    static void kw_mark(const uint8_t *p, size_t length, uint64_t *quotes, uint64_t *odd) {
+    #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+    #define KW_WIDE __builtin_cpu_supports("avx2")
+    __attribute__((target("avx2"))) static size_t kw_mark_wide(
+        const uint8_t *p, size_t length, uint64_t *quotes, uint64_t *odd
+    ) {
+        const __m256i quote = _mm256_set1_epi8(34), slash = _mm256_set1_epi8(92), space = _mm256_set1_epi8(32);
         size_t at = 0;
+        for (; at + 64 <= length; at += 64) {
+            uint64_t quoted = 0, strange = 0;
+            for (int half = 0; half < 64; half += 32) {
+                __m256i bytes = _mm256_loadu_si256((const __m256i *)(p + at + half));
+                __m256i marked = _mm256_or_si256(_mm256_cmpeq_epi8(bytes, quote), _mm256_cmpeq_epi8(bytes, slash));
+                quoted |= (uint64_t)(uint32_t)_mm256_movemask_epi8(marked) << half;
+                strange |= (uint64_t)(uint32_t)_mm256_movemask_epi8(_mm256_cmpgt_epi8(space, bytes)) << half;
+            }
+            *quotes++ = quoted;
+            *odd++ = strange;
+        }
+        return at;
+    }
+    #else
+    #define KW_WIDE 0
+    #define kw_mark_wide(p, length, quotes, odd) 0
+    #endif
+    static void kw_mark(const uint8_t *p, size_t length, uint64_t *quotes, uint64_t *odd) {
+        size_t at = KW_WIDE ? kw_mark_wide(p, length, quotes, odd) : 0;
         uint8_t rest[64] = {0};
         for (; at + 64 <= length; at += 64)
-            kw_mark_64(p + at, quotes++, odd++);
+            kw_mark_64(p + at, quotes + at / 64, odd + at / 64);
         memcpy(rest, p + at, length - at);
-        kw_mark_64(rest, quotes, odd);
+        kw_mark_64(rest, quotes + at / 64, odd + at / 64);
         /* Searches end behind the last byte at the latest. */
-        *quotes |= (uint64_t)1 << (length - at);
+        quotes[at / 64] |= (uint64_t)1 << (length - at);
     }
     #if defined(__GNUC__) || defined(__clang__)
     #define kw_lowest(word) __builtin_ctzll(word)

@@ -254,8 +254,9 @@ cdef class Tally:
         """
         cdef bytes data = lines.data
         cdef Page page
-        cdef Text p = <Text>PyBytes_AS_STRING(data), stop
-        cdef Text end = p + PyBytes_GET_SIZE(data)
+        cdef Text beginning = <Text>PyBytes_AS_STRING(data), stop
+        cdef Text p = beginning + <Py_ssize_t>lines.start
+        cdef Text end = beginning + <Py_ssize_t>lines.end
         cdef Text safe = end - 32
         cdef array.array keys = gathering.keys
         cdef array.array owners = gathering.owners
@@ -300,7 +301,7 @@ cdef class Tally:
                     question = (self.string_of(line.uri), self.string_of(line.name), self.string_of(line.message))
                     counted = known.answers.get(question) == ()
                 if counted and not known.is_ignored and not known.is_open(gathering, &line):
-                    where = (p - page.start, stop - page.start, number)
+                    where = (p - beginning, stop - beginning, number)
                     self.open(known, gathering, load, file, where, key, &line)
                 if not counted or not self.note(known, gathering, key, keys, owners, &line):
                     gathering.count(
@@ -311,7 +312,7 @@ cdef class Tally:
                         text_of(line.audit_id.at + 1, line.audit_id.length - 2),
                         question or (self.string_of(line.uri), self.string_of(line.name), self.string_of(line.message)),
                         load,
-                        where or (p - page.start, stop - page.start, number),
+                        where or (p - beginning, stop - beginning, number),
                         file,
                         number,
                     )
@@ -321,7 +322,7 @@ cdef class Tally:
                     memcpy(first, line.time.at + 1, TIME_LENGTH)
                 is_timed = True
             else:
-                behaviour = gathering.judge_line(lines, p - page.start, stop - page.start, number)
+                behaviour = gathering.judge_line(lines, p - beginning, stop - beginning, number)
                 if length and known is None and behaviour is not None:
                     self.learn(buffer, length, digest, behaviour)
             p, number = stop + 1, number + 1

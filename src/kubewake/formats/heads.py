@@ -18,21 +18,23 @@ _KNOWN_LEVELS = frozenset(("Metadata", "Request", "RequestResponse"))
 
 
 Place = tuple[int, int, int]
-"""Where a line of a block stands: its first byte, the byte behind its last, and its number in the file."""
+"""Where a line stands: its first byte in `Lines.data`, the byte behind its last, and its number in the file."""
 
 
 class Lines:
     """A block of whole lines that nobody has looked at yet: a native event each, in all likelihood.
 
-    `malformed`, `faults` and what was skipped grow while it is read.
+    The block is what stands from `start` to `end` of `data`. `malformed`, `faults` and what was skipped grow while it is read.
     """
 
-    def __init__(self, data: bytes, file: str, first_line: int, cluster: str) -> None:
+    def __init__(self, data: bytes, start: int, end: int, file: str, first_line: int, cluster: str) -> None:
         self.data = data
+        self.start = start
+        self.end = end
         self.file = file
         self.first_line = first_line
         self.cluster = cluster
-        self.size_bytes = len(data)
+        self.size_bytes = end - start
         self.line_breaks = -1
         """How many there are, once somebody knows."""
         self.malformed: list[Malformed] = []
@@ -43,14 +45,14 @@ class Lines:
 
     def heads(self) -> HeadBatch:
         """All of them decoded, as one batch."""
-        data, line = self.data, self.first_line
-        decoded = decode_heads(data)
+        first, line = self.start, self.first_line
+        decoded = decode_heads(self.data[first : self.end])
         if decoded is None:
-            return self.others((0, len(data), line))
+            return self.others((first, self.end, line))
         heads, starts = decoded
         places = [
-            (start, end, line + index)
-            for index, (start, end) in enumerate(zip(starts, [*starts[1:], len(data)], strict=True))
+            (first + start, first + end, line + index)
+            for index, (start, end) in enumerate(zip(starts, [*starts[1:], self.size_bytes], strict=True))
         ]
         return HeadBatch(
             file=self.file,
@@ -59,7 +61,7 @@ class Lines:
             load=lambda index: self.load(places[index]),
             malformed=self.malformed,
             faults=self.faults,
-            size_bytes=len(data),
+            size_bytes=self.size_bytes,
             cluster=self.cluster,
         )
 
@@ -121,9 +123,9 @@ def line_blocks(
     position, line, length = 0, first_line, len(data)
     while position < length:
         end = block_end(data, position, block_bytes)
-        block = Lines(data[position:end], file, line, cluster)
+        block = Lines(data, position, end, file, line, cluster)
         yield block
-        line += block.data.count(b"\n") if block.line_breaks < 0 else block.line_breaks
+        line += data.count(b"\n", position, end) if block.line_breaks < 0 else block.line_breaks
         position = end
 
 

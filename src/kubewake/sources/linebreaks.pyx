@@ -1,25 +1,19 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""Counts line breaks, many bytes at once."""
+"""Counts line breaks from one to the next, which takes fewer steps than looking at every byte of long lines."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from libc.stdint cimport uint8_t
-
-cdef enum:
-    STRETCH = 255  # the most that fits into one byte, so that compilers count in vectors of bytes
+from libc.string cimport memchr
 
 
 def count_breaks(bytes data not None):
     """How many line breaks there are."""
-    cdef const uint8_t* p = <const uint8_t*>PyBytes_AS_STRING(data)
-    cdef Py_ssize_t left = PyBytes_GET_SIZE(data), found = 0
-    cdef uint8_t few
-    cdef int index, length
-    while left > 0:
-        length = STRETCH if left > STRETCH else <int>left
-        few = 0
-        for index in range(length):
-            few += p[index] == 10
-        found += few
-        p += length
-        left -= length
+    cdef const char* p = PyBytes_AS_STRING(data)
+    cdef const char* end = p + PyBytes_GET_SIZE(data)
+    cdef Py_ssize_t found = 0
+    while p < end:
+        p = <const char*>memchr(p, 10, end - p)
+        if p == NULL:
+            break
+        found += 1
+        p += 1
     return found
