@@ -140,7 +140,7 @@ def open_document(
             raise SettingsError(f"{saved[0]} is a saved result: give it alone, or give logs only")
         return load_result(Path(saved[0]))
     from kubewake.pipeline.detection import Knowledge
-    from kubewake.pipeline.scan import default_workers
+    from kubewake.pipeline.parallel import default_workers
     from kubewake.pipeline.scan import scan as run_scan
     from kubewake.rbac.state import load_dump
     from kubewake.sources.files import FileSource

@@ -100,7 +100,7 @@ def scan(
     from kubewake.cli.moments import moment
     from kubewake.cli.progress import Progress
     from kubewake.pipeline.detection import Knowledge
-    from kubewake.pipeline.scan import default_workers
+    from kubewake.pipeline.parallel import default_workers
     from kubewake.pipeline.scan import scan as run_scan
     from kubewake.rbac.state import load_dump
     from kubewake.reports import Style, default_audience, find

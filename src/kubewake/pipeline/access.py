@@ -7,7 +7,7 @@ from kubewake.engine.access import Access
 from kubewake.engine.order import Order
 from kubewake.errors import InputError
 from kubewake.facts import Context
-from kubewake.pipeline.scan import grouped, read_chunks
+from kubewake.pipeline.reading import grouped, read_chunks
 from kubewake.rbac import RbacState
 from kubewake.rbac.usage import RbacUsage
 from kubewake.rules.ruleset import RuleSet

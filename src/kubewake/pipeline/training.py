@@ -7,7 +7,7 @@ from kubewake.engine import Fold, Reader
 from kubewake.logs import logger
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.scan import grouped, read_chunks
+from kubewake.pipeline.reading import grouped, read_chunks
 from kubewake.sources.files import FileSource
 
 

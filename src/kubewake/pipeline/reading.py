@@ -1,0 +1,62 @@
+"""Chunks to observations, many chunks to one."""
+
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+
+from kubewake.engine import Reader
+from kubewake.event import Malformed
+from kubewake.formats import Lines, line_blocks
+from kubewake.head import HeadBatch
+from kubewake.observation import Observation
+from kubewake.pipeline.skipping import Skipping
+from kubewake.sources.chunk import Chunk
+from kubewake.sources.files import load
+
+CHUNKS_PER_OBSERVATION = 16
+"""64 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
+
+
+def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
+    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well.
+
+    Take each group's before the next group; one at a time, so that their memory is used again and again.
+    """
+    number, size, file = 0, 0, ""
+
+    def group_of(chunk: Chunk) -> int:
+        nonlocal number, size, file
+        if size >= CHUNKS_PER_OBSERVATION or chunk.file != file:
+            number, size, file = number + 1, 0, chunk.file
+        size += 1
+        return number
+
+    for _, group in groupby(chunks, group_of):
+        yield group
+
+
+def read_chunks(reader: Reader, chunks: Iterable[Chunk]) -> Observation:
+    """Decode and judge chunks of one file."""
+    malformed: list[Malformed] = []
+    file = ""
+
+    def blocks() -> Iterator[HeadBatch | Lines]:
+        nonlocal file
+        for chunk in chunks:
+            file = chunk.file
+            data, broken = load(chunk)
+            malformed.extend(broken)
+            yield from line_blocks(
+                data,
+                file=file,
+                first_line=chunk.first_line,
+                cluster=chunk.cluster,
+                hint=chunk.format,
+            )
+
+    skipping = Skipping()
+    observation = reader.read(skipping.heard(blocks()))
+    skipping.tell(observation)
+    observation.file = file
+    observation.malformed = [*malformed, *observation.malformed]
+    observation.malformed_total += len(malformed)
+    return observation
