@@ -58,29 +58,33 @@ cdef class KeySet:
             if self.places[place]:
                 yield self.places[place]
 
-    def __ior__(self, KeySet other):
-        cdef uint64_t place
-        self.reserve(other.used)
-        for place in range(other.mask + 1):
-            if other.places[place]:
-                self.put(other.places[place])
-        self.has_nought |= other.has_nought
-        return self
+    def add_all(self, keys):
+        """Add an array("Q"); answers the indexes of those that were in already, also by standing further up in it."""
+        cdef const uint64_t[::1] numbers = keys
+        cdef Py_ssize_t index
+        cdef list known = []
+        self.reserve(numbers.shape[0])
+        for index in range(numbers.shape[0]):
+            if not self.put(numbers[index]):
+                known.append(index)
+        return known
+
+    def indexes_of(self, keys):
+        """The indexes of those in an array("Q") that are in this set."""
+        cdef const uint64_t[::1] numbers = keys
+        cdef Py_ssize_t index
+        cdef list known = []
+        if not len(self):
+            return known
+        for index in range(numbers.shape[0]):
+            if self.holds(numbers[index]):
+                known.append(index)
+        return known
 
     def isdisjoint(self, others):
         """Whether none of the others is in this set."""
-        cdef KeySet more
-        cdef uint64_t place, key
-        if not isinstance(others, KeySet):
-            for key in others:
-                if self.holds(key):
-                    return False
-            return True
-        more = others
-        if self.has_nought and more.has_nought:
-            return False
-        for place in range(more.mask + 1):
-            if more.places[place] and self.holds(more.places[place]):
+        for key in others:
+            if self.holds(key):
                 return False
         return True
 
@@ -94,18 +98,21 @@ cdef class KeySet:
             place = (place + 1) & self.mask
         return False
 
-    cdef void put(self, uint64_t key) noexcept nogil:
-        """Add a key; there must be room."""
+    cdef bint put(self, uint64_t key) noexcept nogil:
+        """Add a key, for which there must be room; False where it was in already."""
         cdef uint64_t place = key * factor >> self.shift
         if not key:
+            if self.has_nought:
+                return False
             self.has_nought = True
-            return
+            return True
         while self.places[place]:
             if self.places[place] == key:
-                return
+                return False
             place = (place + 1) & self.mask
         self.places[place] = key
         self.used += 1
+        return True
 
     cdef int reserve(self, Py_ssize_t more) except -1:
         """Make room for so many more keys."""

@@ -6,7 +6,7 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 
 from array import array
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from operator import attrgetter
 
 import msgspec
@@ -21,7 +21,21 @@ from kubewake.snapshot import decode_state
 try:
     from kubewake.engine.keyset import KeySet
 except ImportError:  # built without a C compiler
-    KeySet = set  # type: ignore[assignment, misc]
+
+    class KeySet(set[int]):  # type: ignore[no-redef]
+        """As `keyset.KeySet`."""
+
+        def add_all(self, keys: "array[int]") -> list[int]:
+            known = []
+            for index, key in enumerate(keys):
+                if key in self:
+                    known.append(index)
+                self.add(key)
+            return known
+
+        def indexes_of(self, keys: "array[int]") -> list[int]:
+            return [index for index, key in enumerate(keys) if key in self]
+
 
 LATENESS_SECONDS = 30
 """Recorded logs are up to 2.1 s out of order by stage timestamp; API servers hold webhook batches for up to 30 s."""
@@ -264,25 +278,26 @@ class Order:
             self._generations.appendleft(KeySet())
             while len(self._generations) > 2:
                 self._generations.pop()
-        fresh = KeySet(keys)
-        if len(fresh) != len(keys) or not all(generation.isdisjoint(fresh) for generation in self._generations):
-            self._take_back(keys, owners, dict(fed), stubs)
+        newest, *older = self._generations
+        known = newest.add_all(keys)
+        for generation in older:
+            known += generation.indexes_of(keys)
+        if known:
+            self._take_back(set(known), owners, dict(fed), stubs)
         if self._received:
             for request in list(self._received):
-                if self._is_answered(request, fresh):
+                if self._is_answered(request, newest):
                     del self._received[request]
-        self._generations[0] |= fresh
 
-    def _take_back(self, keys: "array[int]", owners: "array[int]", feed_of: dict[int, int], stubs: list[Stub]) -> None:
-        seen: set[int] = set()
-        for index, (key, owner) in enumerate(zip(keys, owners, strict=True)):
-            if key in seen or any(key in generation for generation in self._generations):
-                self.counts.duplicates += 1
-                if owner != UNOWNED:
-                    stubs[owner].count -= 1
-                if index in feed_of:
-                    stubs[feed_of[index]].count -= 1
-            seen.add(key)
+    def _take_back(
+        self, duplicates: Collection[int], owners: "array[int]", feed_of: Mapping[int, int], stubs: list[Stub]
+    ) -> None:
+        self.counts.duplicates += len(duplicates)
+        for index in duplicates:
+            if owners[index] != UNOWNED:
+                stubs[owners[index]].count -= 1
+            if index in feed_of:
+                stubs[feed_of[index]].count -= 1
 
 
 def joined(one: Stub, other: Stub) -> Stub:

@@ -17,10 +17,10 @@ batches = st.lists(st.lists(numbers, max_size=200), max_size=6)
 def test_it_holds_what_a_set_would_hold(parts, asked):
     ours, theirs = KeySet(), set()
     for part in parts:
-        fresh = KeySet(array("Q", part))
-        assert ours.isdisjoint(fresh) == theirs.isdisjoint(part)
-        assert len(fresh) == len(set(part))
-        ours |= fresh
+        keys = array("Q", part)
+        assert ours.indexes_of(keys) == [index for index, key in enumerate(part) if key in theirs]
+        known = [index for index, key in enumerate(part) if key in theirs or key in part[:index]]
+        assert ours.add_all(keys) == known
         theirs |= set(part)
     assert len(ours) == len(theirs)
     assert sorted(ours) == sorted(theirs)
