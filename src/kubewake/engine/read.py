@@ -85,6 +85,7 @@ class Reader:
     def learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""
         facts = Facts(event, cluster, self.context)
+        narrowed_rules = self._rules.narrowed(facts)  # first, as it recalls facts of the sender
         shared = make_outline(event, facts)
         stage = event.stage or ""
         ref = event.object_ref
@@ -97,7 +98,7 @@ class Reader:
             return Behaviour(shared, code=stage_code, ignored=True)
         certain: list[str] = []
         rules: list[CompiledRule] = []
-        for rule, narrowed in self._rules.narrowed(facts):
+        for rule, narrowed in narrowed_rules:
             if isinstance(narrowed, CompiledRule):
                 rules.append(narrowed)
             else:
