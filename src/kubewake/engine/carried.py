@@ -132,7 +132,7 @@ def _values(facts: Facts, fields: "Fields") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, read, is_text in fields:
         value = read(facts)
-        if value is None or value is False or value in EMPTY:
+        if not value and (value is None or value is False or value in EMPTY):
             continue
         found[name] = redact_value(value) if is_text else value
     return found
