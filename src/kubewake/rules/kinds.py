@@ -166,7 +166,9 @@ class Kinds:
             gates = self._kind_gates
             kind = self._met[key] = general, [rule for rule in self._special_ones(facts) if gates.are_open(rule, facts)]
         general, special = kind
-        others = _narrowed([rule for rule in special if self._is_open(sender, rule, facts)], facts) if special else special
+        others = (
+            _narrowed([rule for rule in special if self._is_open(sender, rule, facts)], facts) if special else special
+        )
         return sorted([*general, *others], key=lambda item: item[0].id) if others else general
 
     def _sender(self, facts: Facts) -> _Sender:
