@@ -138,7 +138,7 @@ class Facts:
     @property
     def is_write(self) -> bool:
         """Whether the request creates or changes an object and may so carry its content."""
-        return self.event.verb in WRITES
+        return self.verb in WRITES
 
     def _body(self, key: str, raw: Raw, decode: Callable[[Raw], Any]) -> Any:
         cache = self.cache
@@ -246,15 +246,16 @@ class Facts:
 
         Falls back to the answer for creates whose request body was not logged. None for everything but writes.
         """
-        if self.event.verb not in WRITES:
+        if self.verb not in WRITES:
             return None
-        patched = self.patched
-        if patched is not None:
-            return patched.view
+        if self.verb == "patch":
+            patched = self.patched
+            if patched is not None:
+                return patched.view
         body = self.request_body
         if isinstance(body, dict):
             return body
-        return self.response_object if self.event.verb == "create" else None
+        return self.response_object if self.verb == "create" else None
 
     @property
     def object(self) -> dict[str, Any] | None:
