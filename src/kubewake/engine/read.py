@@ -120,7 +120,7 @@ class Reader:
             is_partial=bool(event.unknown),
             ignored=provisional and not (certain or rules),
             single=single,
-            certain=tuple(rule for rule in certain if single or rule not in feeds),
+            certain=tuple([rule for rule in certain if single or rule not in feeds]),
             feeds=() if single else tuple(sorted(feeds)),
             rules=tuple(rules),
             bare_rules=tuple(bare_rules),

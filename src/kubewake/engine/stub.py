@@ -140,7 +140,10 @@ def fill(
 
 def legacy_token_secret(annotations: dict[str, str]) -> str:
     """The Secret whose token authenticated the request, "" where no stored token did."""
-    return next((annotations[name] for name in LEGACY_TOKEN_SECRETS if annotations.get(name)), "")
+    for name in LEGACY_TOKEN_SECRETS:
+        if annotations.get(name):
+            return annotations[name]
+    return ""
 
 
 def first(values: list[str] | None) -> str:
