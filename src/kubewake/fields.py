@@ -153,6 +153,7 @@ def kind_of(name: str) -> Kind | None:
     return NATIVE.get(plain)  # type: ignore[return-value]
 
 
+@lru_cache(maxsize=4096)
 def scope_of(name: str) -> Scope:
     """Whether a field follows from the behaviour key alone ("behaviour") or needs the event ("event")."""
     plain = plain_name(name)
@@ -208,6 +209,7 @@ def is_told_by_question(name: str, *, plain: bool = False) -> bool:
     return field in told or (owner is not None and owner[0].name in told)
 
 
+@lru_cache(maxsize=4096)
 def is_told_by_specification(name: str) -> bool:
     """Whether workloads of one kind that are written with one specification have the same value."""
     plain = plain_name(name)
@@ -224,6 +226,7 @@ def is_gone_without_bodies(name: str) -> bool:
     return level_of(name) != "Metadata" and plain_name(name) not in NAMED_WITHOUT_BODIES
 
 
+@lru_cache(maxsize=4096)
 def level_of(name: str) -> Level:
     """The audit level that an event must be logged at for the field to be known."""
     plain = plain_name(name)

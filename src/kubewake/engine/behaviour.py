@@ -4,13 +4,18 @@ import hashlib
 
 import msgspec
 
-from kubewake.event import STAGES, AuditEvent
+from kubewake.event import STAGES
 from kubewake.facts import Facts
+from kubewake.facts.actor import actor_kind
+from kubewake.facts.authorization import outcome
+from kubewake.facts.profile import in_profile
 from kubewake.facts.specification import remembered
 from kubewake.facts.template import TEMPLATES, specification_of
 from kubewake.fields import is_told_by_question
 from kubewake.observation import Hit, Stub
 from kubewake.rules.ruleset import CompiledRule
+
+_encode = msgspec.msgpack.Encoder().encode
 
 STAGE_CODES = {stage: code for code, stage in enumerate(STAGES)}
 
@@ -132,7 +137,7 @@ class Behaviour:
 
 def number_of(outline: Stub | tuple[Stub, tuple[str, ...]]) -> int:
     """The same for the same outline in every process, and nobody can write requests whose outline shares another's."""
-    digest = hashlib.blake2b(msgspec.msgpack.encode(outline), digest_size=8).digest()
+    digest = hashlib.blake2b(_encode(outline), digest_size=8).digest()
     return int.from_bytes(digest, "little") or 1
 
 
@@ -166,28 +171,25 @@ def _left_of(rules: tuple[CompiledRule, ...], facts: Facts) -> tuple[CompiledRul
     return tuple(left)
 
 
-def is_notable(event: AuditEvent, facts: Facts) -> bool:
+def is_notable(facts: Facts) -> bool:
     """Whether events of this behaviour pass singly even where no rule matches.
 
     Denials, writes under impersonation, entering a pod, and every write that is not a component's routine. Reads of
     Secrets are counted per Secret (its name is part of the behaviour key), so who read which is never lost.
     """
-    ref = event.object_ref
-    verb = event.verb or ""
-    resource = (ref.resource if ref is not None else None) or ""
-    subresource = (ref.subresource if ref is not None else None) or ""
-    in_profile = facts.value("actor.in_profile")
-    if subresource in ENTERING_SUBRESOURCES or (facts.value("outcome") == "denied" and not in_profile):
+    verb, resource, subresource = facts.verb, facts.resource, facts.subresource
+    does_own_job = in_profile(facts)
+    if subresource in ENTERING_SUBRESOURCES or (outcome(facts) == "denied" and not does_own_job):
         return True
     if verb in READS:
         return False
-    if event.impersonated_user is not None:
+    if facts.event.impersonated_user is not None:
         return True
     if not resource:
         return verb not in {"head", "options", ""}
     if resource in ROUTINE_RESOURCES or subresource in ROUTINE_SUBRESOURCES:
-        return facts.value("actor.kind") not in {"control-plane", "node", "serviceaccount"}
-    if not in_profile or subresource == "token":
+        return actor_kind(facts) not in {"control-plane", "node", "serviceaccount"}
+    if not does_own_job or subresource == "token":
         return True
     if subresource in UPKEEP_SUBRESOURCES or (resource in UPKEEP and verb != "create"):
         return False

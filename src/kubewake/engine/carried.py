@@ -98,9 +98,7 @@ def event_values(facts: Facts) -> dict[str, Any]:
         facts.verb,
         "event",
         event.request_object is not NO_BODY or event.response_object is not NO_BODY,
-        annotations is not None
-        and len(annotations) > USUAL_ANNOTATIONS
-        and any(name.startswith(MUTATION) for name in annotations),
+        annotations is not None and len(annotations) > USUAL_ANNOTATIONS and _is_mutated(annotations),
     )
     found = _values(facts, plan.others)
     if plan.by_metadata:
@@ -109,6 +107,13 @@ def event_values(facts: Facts) -> dict[str, Any]:
         derive = partial(_values, facts, plan.by_specification)
         found.update(remembered(specification_of(facts), plan, derive))
     return found
+
+
+def _is_mutated(annotations: dict[str, str]) -> bool:
+    for name in annotations:  # noqa: SIM110  # half the time of any()
+        if name.startswith(MUTATION):
+            return True
+    return False
 
 
 def _metadata_values(facts: Facts, plan: "Plan") -> dict[str, Any]:
@@ -132,7 +137,7 @@ def _values(facts: Facts, fields: "Fields") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, read, is_text in fields:
         value = read(facts)
-        if value is None or value is False or value in EMPTY:
+        if not value and (value is None or value is False or value in EMPTY):
             continue
         found[name] = redact_value(value) if is_text else value
     return found

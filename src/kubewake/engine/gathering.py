@@ -83,7 +83,7 @@ class Gathering:
         self.observation = Observation(file="", stubs=[])
         self.keys, self.owners = array("Q"), array("I")
         self.first_time = self.last_time = ""
-        self._fed: dict[tuple[int, str], int] = {}
+        self._fed: dict[tuple[int, str, Question, tuple[str, ...]], int] = {}
         """Feeds, by behaviour, moment and question."""
         self.members: dict[int, list[tuple[str, int, str]]] = {}
         """The events that stubs name, by stub."""
@@ -227,7 +227,8 @@ class Gathering:
                 if event is None:
                     return
                 facts = facts or Facts(event, behaviour.cluster, reader.context)
-                hits = self._hits(behaviour, (*behaviour.certain, *feeds, *matched), None, load, where, event, facts)
+                rules_met = (*behaviour.certain, *feeds, *matched)
+                hits = self._hits(behaviour, rules_met, None, load, where, event, facts) if rules_met else ()
                 if hits is None:
                     return
                 self._add(key, len(stubs))
@@ -245,8 +246,8 @@ class Gathering:
         if not feeds:
             return
         fed = self.observation.fed
-        moment = f"{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}"
-        owner = self._fed.get((behaviour.number, moment))
+        feed_key = (behaviour.number, time[:MOMENT_CHARACTERS], question, feeds)
+        owner = self._fed.get(feed_key)
         if owner is not None:
             fed.append((len(self.keys) - 1, owner))
             stubs[owner].count += 1
@@ -255,11 +256,11 @@ class Gathering:
             return
         told = self._hits(behaviour, feeds, question, load, where, event)
         if told is not None:
-            owner = self._fed[behaviour.number, moment] = len(stubs)
+            owner = self._fed[feed_key] = len(stubs)
             fed.append((len(self.keys) - 1, owner))
             self.members[owner] = [(time, key, audit_id)]
             feed = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
-            feed.behaviour = _digest(f"{behaviour.number}\0{moment}".encode())
+            feed.behaviour = _digest(f"{behaviour.number}\0{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}".encode())
             feed.is_feed = True
             feed.hits = told
             stubs.append(feed)
@@ -278,7 +279,9 @@ class Gathering:
         reader, told = self._reader, behaviour.told
         hits = []
         for rule in rules:
-            hit = told.get((rule, None)) or told.get((rule, question))
+            hit = told.get((rule, None))
+            if hit is None and question is not None:
+                hit = told.get((rule, question))
             if hit is None:
                 event = event or load(where)
                 if event is None:
@@ -316,23 +319,25 @@ class Gathering:
         """The number of the stub that counts the behaviour's events at that time. It begins with this event where none is open;
         None where that turns out to be no event.
         """
-        if time[:SPAN_CHARACTERS] != self._span:
-            self._span = time[:SPAN_CHARACTERS]
-            self._opened = self._spans.setdefault(self._span, {})
+        span = time[:SPAN_CHARACTERS]
+        if span != self._span:
+            self._span = span
+            self._opened = self._spans.setdefault(span, {})
         if behaviour.opened is not self._opened:
-            owner = self._opened.get(behaviour.counted_as)
+            counted_as = behaviour.counted_as
+            owner = self._opened.get(counted_as)
             if owner is None:
                 self._meet(behaviour)
                 stubs = self.observation.stubs
                 owner = len(stubs)
                 stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
-                stub.behaviour = behaviour.counted_as
+                stub.behaviour = counted_as
                 if behaviour.certain:
                     hits = self._hits(behaviour, behaviour.certain, None, load, where)
                     if hits is None:
                         return None
                     stub.hits = hits
-                self._opened[behaviour.counted_as] = owner
+                self._opened[counted_as] = owner
                 stubs.append(stub)
                 if behaviour.gives_evidence:
                     self.members[owner] = []

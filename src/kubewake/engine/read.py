@@ -15,6 +15,7 @@ from kubewake.engine.gathering import Gathering
 from kubewake.engine.stub import make_outline
 from kubewake.event import NO_BODY, AuditEvent, Batch
 from kubewake.facts import Context, Facts
+from kubewake.facts.authorization import code_of
 from kubewake.formats import Lines
 from kubewake.formats.times import is_normal
 from kubewake.head import HeadBatch, heads_of
@@ -85,26 +86,25 @@ class Reader:
     def learn(self, event: AuditEvent, cluster: str) -> Behaviour:
         """Work out once what holds for every event of this behaviour."""
         facts = Facts(event, cluster, self.context)
+        narrowed_rules = self._rules.narrowed(facts)  # first, as it recalls facts of the sender
         shared = make_outline(event, facts)
-        stage = event.stage or ""
-        ref = event.object_ref
-        subresource = (ref.subresource if ref is not None else None) or ""
-        code = (event.response_status.code if event.response_status is not None else None) or 0
-        stage_code = STAGE_CODES.get(stage, 0)
-        if stage == "ResponseStarted" and not (
-            subresource in LONG_RUNNING_SUBRESOURCES or event.verb == "watch" or code == 401
+        stage_code = STAGE_CODES.get(event.stage or "", 0)
+        if event.stage == "ResponseStarted" and not (
+            facts.subresource in LONG_RUNNING_SUBRESOURCES or facts.verb == "watch" or code_of(facts) == 401
         ):
             return Behaviour(shared, code=stage_code, ignored=True)
         certain: list[str] = []
         rules: list[CompiledRule] = []
-        for rule, narrowed in self._rules.narrowed(facts):
+        for rule, narrowed in narrowed_rules:
             if isinstance(narrowed, CompiledRule):
                 rules.append(narrowed)
             else:
                 certain.append(rule.id)
         bare_rules: list[CompiledRule] = []
         if rules:
-            bare = Facts(replace(event, request_object=NO_BODY, response_object=NO_BODY), cluster, self.context)
+            bare = facts
+            if event.request_object is not NO_BODY or event.response_object is not NO_BODY:
+                bare = Facts(replace(event, request_object=NO_BODY, response_object=NO_BODY), cluster, self.context)
             for rule in rules:
                 left = rule.narrow_bare(bare)
                 if left is True:
@@ -113,14 +113,14 @@ class Reader:
                     bare_rules.append(left)
         provisional = stage_code in PROVISIONAL_STAGES
         feeds = self.feeders.intersection(certain)
-        single = provisional or is_notable(event, facts) or not self._gathered.issuperset(set(certain) - feeds)
+        single = provisional or is_notable(facts) or not self._gathered.issuperset(set(certain) - feeds)
         return Behaviour(
             shared,
             code=stage_code,
             is_partial=bool(event.unknown),
             ignored=provisional and not (certain or rules),
             single=single,
-            certain=tuple(rule for rule in certain if single or rule not in feeds),
+            certain=tuple([rule for rule in certain if single or rule not in feeds]),
             feeds=() if single else tuple(sorted(feeds)),
             rules=tuple(rules),
             bare_rules=tuple(bare_rules),

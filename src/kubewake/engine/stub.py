@@ -4,6 +4,9 @@ from kubewake.engine.access import OBJECT, written_object
 from kubewake.engine.carried import USUAL_ANNOTATIONS, behaviour_values, event_values
 from kubewake.event import AuditEvent, event_key
 from kubewake.facts import Facts
+from kubewake.facts.actor import actor_kind
+from kubewake.facts.authorization import code_of, outcome
+from kubewake.facts.client import client_family
 from kubewake.observation import Hit, Stub
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
@@ -27,8 +30,6 @@ def make_outline(event: AuditEvent, facts: Facts) -> Stub:
     """What the stubs of all events of one behaviour share; time, place, name and evidence are still empty."""
     user = event.user
     extra = (user.extra if user is not None else None) or {}
-    ref = event.object_ref
-    status = event.response_status
     annotations = event.annotations or {}
     impersonated = event.impersonated_user
     sources = event.source_ips or ()
@@ -39,23 +40,23 @@ def make_outline(event: AuditEvent, facts: Facts) -> Stub:
         audit_id="",
         stage=event.stage or "",
         level=event.level or "",
-        verb=event.verb or "",
-        resource=(ref.resource if ref is not None else None) or "",
-        subresource=(ref.subresource if ref is not None else None) or "",
-        api_group=(ref.api_group if ref is not None else None) or "",
-        namespace=(ref.namespace if ref is not None else None) or "",
+        verb=facts.verb,
+        resource=facts.resource,
+        subresource=facts.subresource,
+        api_group=facts.api_group,
+        namespace=facts.namespace,
         name="",
         uri="",
-        user=(user.username if user is not None else None) or "",
-        groups=(user.groups if user is not None else None) or (),
-        actor_kind=facts.value("actor.kind") or "",
+        user=facts.username,
+        groups=facts.groups,
+        actor_kind=actor_kind(facts) or "",
         impersonated=(impersonated.username if impersonated is not None else None) or "",
         source=sources[-1] if sources else "",
         source_ips=sources,
         user_agent=event.user_agent or "",
-        client=facts.value("client.family") or "",
-        code=(status.code if status is not None else None) or 0,
-        outcome=facts.value("outcome") or "",
+        client=client_family(facts) or "",
+        code=code_of(facts),
+        outcome=outcome(facts) or "",
         reason=annotations.get(REASON) or "",
         credential=first(extra.get(CREDENTIAL_ID)),
         issued_credential="",
@@ -139,7 +140,10 @@ def fill(
 
 def legacy_token_secret(annotations: dict[str, str]) -> str:
     """The Secret whose token authenticated the request, "" where no stored token did."""
-    return next((annotations[name] for name in LEGACY_TOKEN_SECRETS if annotations.get(name)), "")
+    for name in LEGACY_TOKEN_SECRETS:
+        if annotations.get(name):
+            return annotations[name]
+    return ""
 
 
 def first(values: list[str] | None) -> str:

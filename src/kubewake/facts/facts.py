@@ -6,7 +6,7 @@ from typing import Any, TypedDict
 import msgspec
 from msgspec import Raw, Struct
 
-from kubewake.event import NO_BODY, AuditEvent
+from kubewake.event import NO_BODY, AuditEvent, ObjectRef
 from kubewake.facts.context import EMPTY, Context
 from kubewake.facts.patch import Patched, read_patch
 from kubewake.facts.registry import READERS
@@ -14,6 +14,7 @@ from kubewake.facts.shapes import NOTHING, mapping
 from kubewake.facts.specification import decode_object, decode_patch
 
 _decode = msgspec.json.Decoder().decode
+_NO_REF = ObjectRef()
 
 WRITES = frozenset({"create", "update", "patch"})
 """Verbs whose request body is (part of) the object written."""
@@ -61,7 +62,19 @@ class Facts:
     Cheap to make: nothing is decoded or derived before it is asked for.
     """
 
-    __slots__ = ("cache", "cluster", "context", "event", "unknown")
+    __slots__ = (
+        "api_group",
+        "cache",
+        "cluster",
+        "context",
+        "event",
+        "name",
+        "namespace",
+        "resource",
+        "subresource",
+        "unknown",
+        "verb",
+    )
 
     def __init__(self, event: AuditEvent, cluster: str = "", context: Context = EMPTY) -> None:
         self.event = event
@@ -70,6 +83,18 @@ class Facts:
         self.cache: dict[str, Any] = {}
         self.unknown: tuple[str, ...] = ()
         """Fields and bodies that could not be read, in addition to `event.unknown`."""
+        self.verb = event.verb or ""
+        """The verb in lower case as logged; empty where the event has none."""
+        ref = event.object_ref or _NO_REF
+        self.resource = ref.resource or ""
+        """Plural resource name; empty for non-resource requests."""
+        self.subresource = ref.subresource or ""
+        self.api_group = ref.api_group or ""
+        """API group; empty for the core group."""
+        self.namespace = ref.namespace or ""
+        """Namespace of the object; empty where the request names none."""
+        self.name = ref.name or ""
+        """Name of the object as the request names it; empty for generateName creates and collections."""
 
     def value(self, name: str) -> Any:
         """The value of a native or derived field; None where it does not apply or is unknown."""
@@ -79,41 +104,6 @@ class Facts:
         """Remember that a field or body could not be read."""
         if name not in self.unknown:
             self.unknown += (name,)
-
-    @property
-    def verb(self) -> str:
-        """The verb in lower case as logged; empty where the event has none."""
-        return self.event.verb or ""
-
-    @property
-    def resource(self) -> str:
-        """Plural resource name; empty for non-resource requests."""
-        ref = self.event.object_ref
-        return (ref.resource or "") if ref is not None else ""
-
-    @property
-    def subresource(self) -> str:
-        """Subresource; empty where there is none."""
-        ref = self.event.object_ref
-        return (ref.subresource or "") if ref is not None else ""
-
-    @property
-    def api_group(self) -> str:
-        """API group; empty for the core group."""
-        ref = self.event.object_ref
-        return (ref.api_group or "") if ref is not None else ""
-
-    @property
-    def namespace(self) -> str:
-        """Namespace of the object; empty where the request names none."""
-        ref = self.event.object_ref
-        return (ref.namespace or "") if ref is not None else ""
-
-    @property
-    def name(self) -> str:
-        """Name of the object as the request names it; empty for generateName creates and collections."""
-        ref = self.event.object_ref
-        return (ref.name or "") if ref is not None else ""
 
     @property
     def username(self) -> str:
@@ -148,14 +138,14 @@ class Facts:
     @property
     def is_write(self) -> bool:
         """Whether the request creates or changes an object and may so carry its content."""
-        return self.event.verb in WRITES
+        return self.verb in WRITES
 
     def _body(self, key: str, raw: Raw, decode: Callable[[Raw], Any]) -> Any:
         cache = self.cache
         if key in cache:
             return cache[key]
         body: Any = None
-        if memoryview(raw).nbytes:
+        if raw is not NO_BODY and memoryview(raw).nbytes:
             try:
                 body = decode(raw)
             except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -256,15 +246,16 @@ class Facts:
 
         Falls back to the answer for creates whose request body was not logged. None for everything but writes.
         """
-        if self.event.verb not in WRITES:
+        if self.verb not in WRITES:
             return None
-        patched = self.patched
-        if patched is not None:
-            return patched.view
+        if self.verb == "patch":
+            patched = self.patched
+            if patched is not None:
+                return patched.view
         body = self.request_body
         if isinstance(body, dict):
             return body
-        return self.response_object if self.event.verb == "create" else None
+        return self.response_object if self.verb == "create" else None
 
     @property
     def object(self) -> dict[str, Any] | None:

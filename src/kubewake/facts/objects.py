@@ -61,7 +61,10 @@ def object_kind(facts: Facts) -> str | None:
 def object_name(facts: Facts) -> str | None:
     if facts.name:
         return facts.name
-    return optional_text(metadata(facts).get("name")) if facts.is_write else None
+    if not facts.is_write:
+        return None
+    answered = facts.answered_metadata
+    return optional_text((facts.metadata if answered is None else answered).get("name"))
 
 
 @field("object.namespace", "text", "Namespace of the object.", scope="behaviour", example="shop")

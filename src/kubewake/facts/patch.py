@@ -170,6 +170,7 @@ def _visit_mapping(
         removed.append(f"{path}[{name}]" if isinstance(name, str) else path)
         return None
     view = {}
+    may_go_on = depth < MAX_DEPTH
     for key, item in value.items():
         if key.startswith("$deleteFromPrimitiveList/"):
             removed.append(f"{path}/{key.partition('/')[2]}")
@@ -179,6 +180,10 @@ def _visit_mapping(
             removed.append(f"{path}/{key}")
         else:
             step = key.replace("~", "~0").replace("/", "~1") if "/" in key or "~" in key else key
+            if type(item) is str and may_go_on and len(changed) <= MAX_PATHS and len(removed) <= MAX_PATHS:
+                changed.append(f"{path}/{step}")  # as `_visit`, without the call: most items are texts
+                view[key] = item
+                continue
             inner = _visit(item, f"{path}/{step}", depth + 1, changed, removed)
             if inner is not None:
                 view[key] = inner

@@ -55,11 +55,9 @@ def has_fitting_client(facts: Facts) -> bool | None:
        "components are known to do. None for all others.", scope="behaviour", example="false")  # fmt: skip
 def has_fitting_job(facts: Facts) -> bool | None:
     found = _profile(facts)
-    return _job_fits(facts, found) if found is not None else None
-
-
-def _job_fits(facts: Facts, profile: Profile) -> bool:
-    return profile.allows(facts.verb, facts.api_group, facts.resource, facts.subresource, facts.namespace)
+    if found is None:
+        return None
+    return found.allows(facts.verb, facts.api_group, facts.resource, facts.subresource, facts.namespace)
 
 
 @field("actor.origin_fits", "boolean", "For the identity of a known component: whether the request came from where "
@@ -83,7 +81,7 @@ def in_profile(facts: Facts) -> bool:
     return (
         found is not None
         and facts.event.impersonated_user is None
-        and _job_fits(facts, found)
-        and client_fits(facts, found)
-        and origin_fits(facts, found)
+        and bool(has_fitting_job(facts))
+        and bool(has_fitting_client(facts))
+        and bool(has_fitting_origin(facts))
     )

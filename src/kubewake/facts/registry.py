@@ -66,7 +66,8 @@ def field(
 
     def register(compute: Callable[["Facts"], Result]) -> Callable[["Facts"], Result]:
         def read(facts: "Facts") -> Any:
-            value: Any = facts.cache.get(name, _UNASKED)
+            cache = facts.cache
+            value: Any = cache.get(name, _UNASKED)
             if value is not _UNASKED:
                 return value
             try:
@@ -74,7 +75,7 @@ def field(
             except HOSTILE:
                 facts.mark_unknown(name)
                 value = None
-            facts.cache[name] = value
+            cache[name] = value
             return value
 
         read.__name__ = compute.__name__

@@ -42,20 +42,16 @@ WORKLOAD_SUBRESOURCES = frozenset({"", "ephemeralcontainers", "resize"})
 
 def _template(facts: Facts) -> dict[str, Any] | None:
     """The pod or pod template that is written, as far as the write shows; None where it writes none."""
-    if facts.subresource not in WORKLOAD_SUBRESOURCES or not facts.is_write:
-        return None
-    written = facts.written
+    written = facts.written if facts.subresource in WORKLOAD_SUBRESOURCES else None
     if written is None:
         return None
-    steps = TEMPLATES.get(facts.resource) if is_builtin(facts.api_group) else None
-    if steps is None:
-        if is_builtin(facts.api_group):
-            return None
+    if not is_builtin(facts.api_group):
         candidates = (mapping(dig(written, *path)) for path in CUSTOM_TEMPLATES)
         return next((found for found in candidates if not POD_KEYS.isdisjoint(mapping(found.get("spec")))), None)
-    if steps == ():
-        return written
-    return mapping(dig(written, *steps))
+    steps = TEMPLATES.get(facts.resource)
+    if steps is None:
+        return None
+    return mapping(dig(written, *steps)) if steps else written
 
 
 def template_of(facts: Facts) -> dict[str, Any] | None:

@@ -8,16 +8,17 @@ from kubewake.rules.condition import (
     TRUE,
     Always,
     And,
+    Compare,
     Condition,
     Each,
+    Expand,
     Keyword,
+    Match,
     Named,
     Not,
     Or,
     all_of,
     any_of,
-    fields_of,
-    leaves,
     negation,
 )
 from kubewake.rules.predicate import compile_condition, cost
@@ -47,27 +48,30 @@ def plan_narrowing(tree: Condition, is_known: Callable[[str], bool]) -> Narrow:
             return lambda _: tree
 
 
-def _holds_for_all(tree: Condition, is_known: Callable[[str], bool]) -> bool:
-    if any(isinstance(leaf, Keyword) for _, leaf in leaves(tree)):
-        return False
-    return all(is_known(name) for name in fields_of(tree)) and not _has_open_each(tree, is_known)
-
-
-def _has_open_each(tree: Condition, is_known: Callable[[str], bool]) -> bool:
+def _holds_for_all(tree: Condition, is_known: Callable[[str], bool], root: str = "") -> bool:
+    """Whether every field that the condition reads is known; never where it has keywords."""
     match tree:
-        case Each(root, _):
-            return not is_known(root)
         case And(parts) | Or(parts):
-            return any(_has_open_each(part, is_known) for part in parts)
+            return all(_holds_for_all(part, is_known, root) for part in parts)
         case Not(part) | Named(_, part):
-            return _has_open_each(part, is_known)
-        case _:
+            return _holds_for_all(part, is_known, root)
+        case Each(inner, part):
+            return is_known(inner) and _holds_for_all(part, is_known, inner + ".")
+        case Match(name) | Expand(name):
+            return not name or is_known(root + name)
+        case Compare(name, other):
+            return is_known(root + name) and is_known(other)
+        case Keyword():
             return False
+        case _:
+            return True
 
 
 def _split(parts: tuple[Condition, ...], is_known: Callable[[str], bool]) -> tuple[list[Condition], list[Condition]]:
-    known = [part for part in parts if _holds_for_all(part, is_known)]
-    rest = [part for part in parts if not _holds_for_all(part, is_known)]
+    known: list[Condition] = []
+    rest: list[Condition] = []
+    for part in parts:
+        (known if _holds_for_all(part, is_known) else rest).append(part)
     return sorted(known, key=cost), rest
 
 
