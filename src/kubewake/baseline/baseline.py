@@ -59,7 +59,8 @@ class Baseline:
         self._births = archive.births
         self._probation = running.probation
         self._familiar: dict[int, dict[int, int]] = {}
-        self._seen: dict[tuple[str, ...], tuple[Identity, Portrait]] = {}
+        self._seen: dict[tuple[int | str, ...], tuple[Identity, Portrait]] = {}
+        """By look, and by kind and details, which are told faster."""
         self._wake = ""
         self._fresh_until = 0.0
 
@@ -71,10 +72,21 @@ class Baseline:
                 if today is not None:
                     today[self.day] += stub.count
                     return NONE
-            held = self._seen.get(look_of(stub))
+            details = details_of(stub)
+            detailed = (stub.kind, *details)
+            held = self._seen.get(detailed)
+            if held is None:
+                held = self._seen.get(look_of(stub, details))
+                if held is not None and stub.kind:
+                    self._note_seen(detailed, held)
             if held is not None:
                 return self._glance(stub, *held)
         return self._observe(stub)
+
+    def _note_seen(self, as_what: tuple[int | str, ...], held: tuple[Identity, Portrait]) -> None:
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen[as_what] = held
 
     def _glance(self, stub: Stub, identity: Identity, portrait: Portrait) -> tuple[Signal, ...]:
         """The quick way for what looks like something seen today."""
@@ -115,9 +127,7 @@ class Baseline:
                 self._familiar.clear()
             self._familiar[stub.behaviour] = tally
         elif not portrait.young:
-            if len(self._seen) >= SEEN_MAX:
-                self._seen.clear()
-            self._seen[look_of(stub)] = (identity, portrait)
+            self._note_seen(look_of(stub, details_of(stub)), (identity, portrait))
         return signals
 
     def _recall_verdicts(self, user: str, now: float) -> None:
@@ -373,23 +383,31 @@ class Baseline:
         self._take(*unpack(data))
 
 
-def look_of(stub: Stub) -> tuple[str, ...]:
-    """All that a portrait depends on, apart from whether somebody or something is newborn."""
+def details_of(stub: Stub) -> tuple[str, str, str, str]:
+    """What a portrait depends on that differs between stubs of one kind: path, name, body, and the hour of people."""
     resource = stub.resource
+    return (
+        "" if resource else stub.uri,
+        stub.name if resource in NAMED else "",
+        payload_of(stub) if resource in LADEN and stub.values else "",
+        stub.time[11:13] if stub.actor_kind == "human" else "",
+    )
+
+
+def look_of(stub: Stub, details: tuple[str, str, str, str]) -> tuple[str, ...]:
+    """All that a portrait depends on, apart from whether somebody or something is newborn."""
     return (
         stub.user,
         stub.verb,
-        resource or stub.uri,
+        stub.resource,
         stub.subresource,
         stub.namespace,
         stub.client,
         stub.source,
         stub.outcome,
-        stub.name if resource in NAMED else "",
         stub.impersonated,
-        payload_of(stub) if resource in LADEN and stub.values else "",
-        stub.time[11:13] if stub.actor_kind == "human" else "",
         stub.stage,
+        *details,
     )
 
 
