@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import NODE_CLIENTS, State
 from kubewake.observation import Stub
@@ -48,7 +47,7 @@ class ForeignNode:
         if session.machine:
             return ()
         if stub.verb == "create" and any(stub.values.get(field) for field in RISKS):
-            cause = Cause(refer(stub, session.number), now, pod)
+            cause = Cause(self._state.refer(stub, session), now, pod)
             self._risky.put(pod, cause)
             node = stub.values.get("workload.node_name")
             if isinstance(node, str) and node:

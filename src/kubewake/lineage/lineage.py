@@ -114,7 +114,6 @@ class Lineage:
         self._start = 0.0
         self.now = 0.0
         self.session: Session | None = None
-        self.routine = False
 
     def observe(self, stub: Stub) -> list[Link]:
         """Take in the next stub; returns the links that end in it or that its session is born with."""
@@ -144,9 +143,9 @@ class Lineage:
             if stub.reason:
                 self._granted.covered += count
         self.session = session
-        self.routine = routine
+        self.state.routine = routine
         if stub.hits or not (session.machine or (routine and (behaviour or not session.newcomer))):
-            remember(session, self.refer(stub, session))
+            remember(session, self.state.refer(stub, session))
         links: list[Link] = []
         for record in course.records:
             links.extend(record(stub, session, now))
@@ -175,9 +174,10 @@ class Lineage:
                 links.extend(use(stub, session, now))
         return links
 
-    def refer(self, stub: Stub, session: Session) -> EventRef:
-        """The stub that `observe` has just seen, in brief."""
-        return self.state.refer(stub, session, routine=self.routine)
+    @property
+    def routine(self) -> bool:
+        """Whether the identity had often done before what it did in the stub that `observe` has just seen."""
+        return self.state.routine
 
     def _course(self, stub: Stub, now: float) -> tuple[Course, bool]:
         """What is known of the stub's kind and session, and whether the session is new."""
