@@ -38,15 +38,12 @@ class ForeignNode:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who put an escape-prone pod on a node."""
-        pod = f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"
         if stub.subresource == "binding":
             target = stub.values.get("workload.node_name")
-            for cause in self._risky.get(pod, now) if isinstance(target, str) else ():
+            for cause in self._risky.get(_pod_of(stub), now) if isinstance(target, str) else ():
                 self._nodes.put(str(target), cause)
-            return ()
-        if session.machine:
-            return ()
-        if stub.verb == "create" and any(stub.values.get(field) for field in RISKS):
+        elif stub.verb == "create" and not session.machine and any(map(stub.values.get, RISKS)):
+            pod = _pod_of(stub)
             cause = Cause(self._state.refer(stub, session), now, pod)
             self._risky.put(pod, cause)
             node = stub.values.get("workload.node_name")
@@ -97,3 +94,7 @@ class ForeignNode:
                     ),
                 )
         return links
+
+
+def _pod_of(stub: Stub) -> str:
+    return f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"
