@@ -7,7 +7,6 @@ weighed by what an attacker would gain (`action`). It is learnt after its probat
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import msgspec
 
@@ -61,12 +60,15 @@ class Baseline:
         self._familiar: dict[int, dict[int, int]] = {}
         self._seen: dict[tuple[int | str, ...], tuple[Identity, Portrait]] = {}
         """By look, and by kind and details, which are told faster."""
-        self._wake = ""
+        self._wake = -math.inf
+        """When the quick path must be left, in seconds since 1970: every three hours, as fine as hours are told, or as soon
+        as a probation ends."""
         self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
         """What is unusual about the next stub; nothing for known behaviours."""
-        if stub.time < self._wake:
+        now = microseconds(stub.time) / 1e6
+        if now < self._wake:
             if stub.behaviour:
                 today = self._familiar.get(stub.behaviour)
                 if today is not None:
@@ -80,30 +82,29 @@ class Baseline:
                 if held is not None and stub.kind:
                     self._note_seen(detailed, held)
             if held is not None:
-                return self._glance(stub, *held)
-        return self._observe(stub)
+                return self._glance(stub, *held, now)
+        return self._observe(stub, now)
 
     def _note_seen(self, as_what: tuple[int | str, ...], held: tuple[Identity, Portrait]) -> None:
         if len(self._seen) >= SEEN_MAX:
             self._seen.clear()
         self._seen[as_what] = held
 
-    def _glance(self, stub: Stub, identity: Identity, portrait: Portrait) -> tuple[Signal, ...]:
+    def _glance(self, stub: Stub, identity: Identity, portrait: Portrait, now: float) -> tuple[Signal, ...]:
         """The quick way for what looks like something seen today."""
         if portrait.key not in identity.keys:
             pending = self._held(portrait.key)
             if pending is None or not pending.is_settled(stub):
-                return self._observe(stub)
+                return self._observe(stub, now)
         found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
         identity.requests[portrait.action_class][self.day] += stub.count
         return found
 
-    def _observe(self, stub: Stub) -> tuple[Signal, ...]:
-        now = microseconds(stub.time) / 1e6
+    def _observe(self, stub: Stub, now: float) -> tuple[Signal, ...]:
         if not now:
             return NONE
         running = self._running
-        if stub.time >= self._wake:
+        if now >= self._wake:
             self._awake(now)
         if not self._births.begun:
             self._births.begun = now
@@ -203,7 +204,7 @@ class Baseline:
         asks = ask_all(portrait.traits, identity, self._memory.population)
         for statement in (WHAT, WHO):
             chosen = [item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement]
-            score = sum(nats_of(item) for item in chosen)
+            score = sum(map(nats_of, chosen))
             if pending is None:
                 if statement == WHAT:
                     novelty.what = score
@@ -253,9 +254,7 @@ class Baseline:
         self._set_wake()
 
     def _set_wake(self) -> None:
-        """When the quick path must be left: every three hours, which is as fine as hours are told, or a probation's end."""
-        at = min(self._fresh_until, self._probation.next_due())
-        self._wake = f"{datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+        self._wake = min(self._fresh_until, self._probation.next_due())
 
     def _release(self, novelty: Novelty, today: int) -> None:
         """Learn what has been harmless so far; keep back what an incident contains."""
