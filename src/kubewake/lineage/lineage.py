@@ -99,13 +99,15 @@ class Lineage:
             name: kind(self.state) for name, kind in all_links().items() if name not in disabled
         }
         self._births = observers(self.kinds.values(), "birth")
-        self._grants = self._followers("reason")
-        self._changes = tuple(self._followers(MUTATED_BY).values())
+        self._grants = [(GRANT_LINKS.index(kind.INFO.id), kind) for kind in self._followers("reason")]
+        """Each with the place of its key among `reason_keys`."""
+        self._changes = self._followers(MUTATED_BY)
         self._borrowers = observers([kind for kind in self.kinds.values() if kind.reads == "impersonated"], "use")
-        self._targets: dict[tuple[str, str], list[LinkKind]] = {}
+        self._targets: dict[tuple[str, str], list[tuple[frozenset[str] | None, Observer]]] = {}
+        """Whom an allowed request for a resource and subresource may concern, each with the verbs of such requests."""
         for kind in self.kinds.values():
             for target in kind.targets:
-                self._targets.setdefault(target, []).append(kind)
+                self._targets.setdefault(target, []).extend((kind.verbs, record) for record in observers([kind], "record"))
         self._known: dict[int, Course] = {}
         self._courses: dict[int | tuple[str, ...], Course] = {}
         self._granted = Coverage()
@@ -118,8 +120,11 @@ class Lineage:
     def observe(self, stub: Stub) -> list[Link]:
         """Take in the next stub; returns the links that end in it or that its session is born with."""
         self.session = None  # so that none is mistaken for this stub's where this fails before there is one
-        now = max(seconds_of(stub.time), self.now)
-        self.now = now
+        now = seconds_of(stub.time)
+        if now < self.now:
+            now = self.now
+        else:
+            self.now = now
         if not self._start:
             self._start = now
         behaviour, count = stub.behaviour, stub.count
@@ -184,9 +189,7 @@ class Lineage:
         session, born = self._session(stub, now)
         habit = self._habit(session, stub, now)
         keys = reason_keys(stub.reason)
-        grants = tuple(
-            (key, self._grants[name]) for name, key in zip(GRANT_LINKS, keys, strict=False) if name in self._grants
-        )
+        grants = tuple([(keys[place], kind) for place, kind in self._grants]) if keys else ()
         course = Course(session, habit, self._records(stub), keys[0] if keys else "", grants)
         if stub.behaviour:
             if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
@@ -201,14 +204,14 @@ class Lineage:
 
     def _records(self, stub: Stub) -> tuple[Observer, ...]:
         """Those for whom the stub may be a cause."""
-        kinds = self._targets.get((stub.resource, stub.subresource)) if stub.outcome == "allowed" else None
-        if kinds is None:
+        concerned = self._targets.get((stub.resource, stub.subresource)) if stub.outcome == "allowed" else None
+        if concerned is None:
             return ()
-        return observers([kind for kind in kinds if kind.verbs is None or stub.verb in kind.verbs], "record")
+        return tuple([record for verbs, record in concerned if verbs is None or stub.verb in verbs])
 
-    def _followers(self, reads: Reads) -> dict[str, Follower]:
+    def _followers(self, reads: Reads) -> tuple[Follower, ...]:
         """Those who follow what this field or value of a stub names."""
-        return {name: cast("Follower", kind) for name, kind in self.kinds.items() if kind.reads == reads}
+        return tuple(cast("Follower", kind) for kind in self.kinds.values() if kind.reads == reads)
 
     def _session(self, stub: Stub, now: float) -> tuple[Session, bool]:
         """The stub's session, and whether it is new."""
