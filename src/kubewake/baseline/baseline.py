@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable
 
 import msgspec
+from msgspec import Struct
 
 from kubewake.baseline import days
 from kubewake.baseline.archive import Archive, Running, pack, unpack
@@ -38,6 +39,13 @@ Suspect = Callable[[str, tuple[str, str, str], float], bool]
 """Whether a session (user; credential, source, user agent) has been in an incident since a time in seconds."""
 
 
+class Sight(Struct):
+    """Whom and what a look shows; one for all kinds that look like it."""
+
+    identity: Identity
+    portrait: Portrait
+
+
 def nobody(_user: str, _session: tuple[str, str, str], _since: float) -> bool:
     """Suspects no one: for learning from history."""
     return False
@@ -58,7 +66,7 @@ class Baseline:
         self._births = archive.births
         self._probation = running.probation
         self._familiar: dict[int, dict[int, int]] = {}
-        self._seen: dict[tuple[int | str, ...], tuple[Identity, Portrait]] = {}
+        self._seen: dict[tuple[int | str, ...], Sight] = {}
         """By look, and by kind and details, which are told faster."""
         self._wake = -math.inf
         """When the quick path must be left, in seconds since 1970: every three hours, as fine as hours are told, or as soon
@@ -76,31 +84,33 @@ class Baseline:
                     return NONE
             details = details_of(stub)
             detailed = (stub.kind, *details)
-            held = self._seen.get(detailed)
-            if held is None:
-                held = self._seen.get(look_of(stub, details))
-                if held is not None and stub.kind:
-                    self._note_seen(detailed, held)
-            if held is not None:
-                return self._glance(stub, *held, now)
-        return self._observe(stub, now)
+            sight = self._seen.get(detailed)
+            if sight is None:
+                sight = self._seen.get(look_of(stub, details))
+                if sight is not None and stub.kind:
+                    self._note_seen(detailed, sight)
+            if sight is not None:
+                return self._glance(stub, sight, now)
+        return self._observe(stub, None, now)
 
-    def _note_seen(self, as_what: tuple[int | str, ...], held: tuple[Identity, Portrait]) -> None:
+    def _note_seen(self, as_what: tuple[int | str, ...], sight: Sight) -> Sight:
         if len(self._seen) >= SEEN_MAX:
             self._seen.clear()
-        self._seen[as_what] = held
+        self._seen[as_what] = sight
+        return sight
 
-    def _glance(self, stub: Stub, identity: Identity, portrait: Portrait, now: float) -> tuple[Signal, ...]:
+    def _glance(self, stub: Stub, sight: Sight, now: float) -> tuple[Signal, ...]:
         """The quick way for what looks like something seen today."""
+        identity, portrait = sight.identity, sight.portrait
         if portrait.key not in identity.keys:
             pending = self._held(portrait.key)
             if pending is None or not pending.is_settled(stub):
-                return self._observe(stub, now)
+                return self._observe(stub, sight, now)
         found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
         identity.requests[portrait.action_class][self.day] += stub.count
         return found
 
-    def _observe(self, stub: Stub, now: float) -> tuple[Signal, ...]:
+    def _observe(self, stub: Stub, sight: Sight | None, now: float) -> tuple[Signal, ...]:
         if not now:
             return NONE
         running = self._running
@@ -128,7 +138,10 @@ class Baseline:
                 self._familiar.clear()
             self._familiar[stub.behaviour] = tally
         elif not portrait.young:
-            self._note_seen(look_of(stub, details_of(stub)), (identity, portrait))
+            if sight is None:
+                look = look_of(stub, details_of(stub))
+                sight = self._seen.get(look) or self._note_seen(look, Sight(identity, portrait))
+            sight.identity, sight.portrait = identity, portrait
         return signals
 
     def _recall_verdicts(self, user: str, now: float) -> None:
