@@ -85,8 +85,9 @@ class Memory:
                     continue
                 context = identity.contexts[trait.context] = Context({})
                 self._contexts += 1
-            if trait.value in context.values:
-                context.add(trait.value, packed)
+            known = context.values.get(trait.value)
+            if known is not None:
+                context.values[trait.value] = days.join(known, packed)
                 continue
             victim = context.add(trait.value, packed)
             if victim != trait.value:
