@@ -266,16 +266,24 @@ class Lineage:
     def _is_known(self, user: str) -> bool:
         """Whether an identity has been at work before in another session, so that a new one stands out."""
         identity = self.sessions.identities.get(user)
-        sessions = [self.sessions.by_number[number] for number in identity.sessions] if identity is not None else []
-        return sum(session.requests for session in sessions) >= KNOWN_REQUESTS
+        requests = 0
+        for number in identity.sessions if identity is not None else ():
+            requests += self.sessions.by_number[number].requests
+            if requests >= KNOWN_REQUESTS:
+                return True
+        return False
 
     def _renew(self, session: Session) -> None:
         """Recognise an older session under a fresh credential, or a workload's program in another of its pods."""
         for other in self.sessions.siblings(session):
             if session.pod and other.pod not in {"", session.pod} and other.user_agent == session.user_agent != "":
                 session.newcomer = session.newcomer and other.newcomer
-            same_place = other.source == session.source and other.user_agent == session.user_agent
-            if same_place and other.pod == session.pod and (session.specific or session.pod):
+            if (
+                other.pod == session.pod
+                and other.source == session.source
+                and other.user_agent == session.user_agent
+                and (session.specific or session.pod)
+            ):
                 session.renewed = True
                 session.newcomer = session.newcomer and other.newcomer
                 session.requests = max(session.requests, other.requests)
