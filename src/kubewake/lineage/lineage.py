@@ -106,8 +106,9 @@ class Lineage:
         self._targets: dict[tuple[str, str], list[tuple[frozenset[str] | None, Observer]]] = {}
         """Whom an allowed request for a resource and subresource may concern, each with the verbs of such requests."""
         for kind in self.kinds.values():
-            for target in kind.targets:
-                self._targets.setdefault(target, []).extend((kind.verbs, record) for record in observers([kind], "record"))
+            for record in observers([kind], "record"):
+                for target in kind.targets:
+                    self._targets.setdefault(target, []).append((kind.verbs, record))
         self._known: dict[int, Course] = {}
         self._courses: dict[int | tuple[str, ...], Course] = {}
         self._granted = Coverage()
