@@ -7,9 +7,9 @@ weighed by what an attacker would gain (`action`). It is learnt after its probat
 
 import math
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import msgspec
+from msgspec import Struct
 
 from kubewake.baseline import days
 from kubewake.baseline.archive import Archive, Running, pack, unpack
@@ -39,6 +39,13 @@ Suspect = Callable[[str, tuple[str, str, str], float], bool]
 """Whether a session (user; credential, source, user agent) has been in an incident since a time in seconds."""
 
 
+class Sight(Struct):
+    """Whom and what a look shows; one for all kinds that look like it."""
+
+    identity: Identity
+    portrait: Portrait
+
+
 def nobody(_user: str, _session: tuple[str, str, str], _since: float) -> bool:
     """Suspects no one: for learning from history."""
     return False
@@ -59,39 +66,55 @@ class Baseline:
         self._births = archive.births
         self._probation = running.probation
         self._familiar: dict[int, dict[int, int]] = {}
-        self._seen: dict[tuple[str, ...], tuple[Identity, Portrait]] = {}
-        self._wake = ""
+        self._seen: dict[tuple[int | str, ...], Sight] = {}
+        """By look, and by kind and details, which are told faster."""
+        self._wake = -math.inf
+        """When the quick path must be left, in seconds since 1970: every three hours, as fine as hours are told, or as soon
+        as a probation ends."""
         self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
         """What is unusual about the next stub; nothing for known behaviours."""
-        if stub.time < self._wake:
+        now = microseconds(stub.time) / 1e6
+        if now < self._wake:
             if stub.behaviour:
                 today = self._familiar.get(stub.behaviour)
                 if today is not None:
                     today[self.day] += stub.count
                     return NONE
-            held = self._seen.get(look_of(stub))
-            if held is not None:
-                return self._glance(stub, *held)
-        return self._observe(stub)
+            details = details_of(stub)
+            detailed = (stub.kind, *details)
+            sight = self._seen.get(detailed)
+            if sight is None:
+                sight = self._seen.get(look_of(stub, details))
+                if sight is not None and stub.kind:
+                    self._note_seen(detailed, sight)
+            if sight is not None:
+                return self._glance(stub, sight, now)
+        return self._observe(stub, None, now)
 
-    def _glance(self, stub: Stub, identity: Identity, portrait: Portrait) -> tuple[Signal, ...]:
+    def _note_seen(self, as_what: tuple[int | str, ...], sight: Sight) -> Sight:
+        if len(self._seen) >= SEEN_MAX:
+            self._seen.clear()
+        self._seen[as_what] = sight
+        return sight
+
+    def _glance(self, stub: Stub, sight: Sight, now: float) -> tuple[Signal, ...]:
         """The quick way for what looks like something seen today."""
+        identity, portrait = sight.identity, sight.portrait
         if portrait.key not in identity.keys:
             pending = self._held(portrait.key)
             if pending is None or not pending.is_settled(stub):
-                return self._observe(stub)
+                return self._observe(stub, sight, now)
         found = self._judgement.weigh_volume(stub, portrait) if portrait.threat >= VOLUME_THREAT else NONE
         identity.requests[portrait.action_class][self.day] += stub.count
         return found
 
-    def _observe(self, stub: Stub) -> tuple[Signal, ...]:
-        now = microseconds(stub.time) / 1e6
+    def _observe(self, stub: Stub, sight: Sight | None, now: float) -> tuple[Signal, ...]:
         if not now:
             return NONE
         running = self._running
-        if stub.time >= self._wake:
+        if now >= self._wake:
             self._awake(now)
         if not self._births.begun:
             self._births.begun = now
@@ -115,9 +138,10 @@ class Baseline:
                 self._familiar.clear()
             self._familiar[stub.behaviour] = tally
         elif not portrait.young:
-            if len(self._seen) >= SEEN_MAX:
-                self._seen.clear()
-            self._seen[look_of(stub)] = (identity, portrait)
+            if sight is None:
+                look = look_of(stub, details_of(stub))
+                sight = self._seen.get(look) or self._note_seen(look, Sight(identity, portrait))
+            sight.identity, sight.portrait = identity, portrait
         return signals
 
     def _recall_verdicts(self, user: str, now: float) -> None:
@@ -193,7 +217,7 @@ class Baseline:
         asks = ask_all(portrait.traits, identity, self._memory.population)
         for statement in (WHAT, WHO):
             chosen = [item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement]
-            score = sum(nats_of(item) for item in chosen)
+            score = sum(map(nats_of, chosen))
             if pending is None:
                 if statement == WHAT:
                     novelty.what = score
@@ -243,9 +267,7 @@ class Baseline:
         self._set_wake()
 
     def _set_wake(self) -> None:
-        """When the quick path must be left: every three hours, which is as fine as hours are told, or a probation's end."""
-        at = min(self._fresh_until, self._probation.next_due())
-        self._wake = f"{datetime.fromtimestamp(at, UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+        self._wake = min(self._fresh_until, self._probation.next_due())
 
     def _release(self, novelty: Novelty, today: int) -> None:
         """Learn what has been harmless so far; keep back what an incident contains."""
@@ -373,23 +395,31 @@ class Baseline:
         self._take(*unpack(data))
 
 
-def look_of(stub: Stub) -> tuple[str, ...]:
-    """All that a portrait depends on, apart from whether somebody or something is newborn."""
+def details_of(stub: Stub) -> tuple[str, str, str, str]:
+    """What a portrait depends on that differs between stubs of one kind: path, name, body, and the hour of people."""
     resource = stub.resource
+    return (
+        "" if resource else stub.uri,
+        stub.name if resource in NAMED else "",
+        payload_of(stub) if resource in LADEN and stub.values else "",
+        stub.time[11:13] if stub.actor_kind == "human" else "",
+    )
+
+
+def look_of(stub: Stub, details: tuple[str, str, str, str]) -> tuple[str, ...]:
+    """All that a portrait depends on, apart from whether somebody or something is newborn."""
     return (
         stub.user,
         stub.verb,
-        resource or stub.uri,
+        stub.resource,
         stub.subresource,
         stub.namespace,
         stub.client,
         stub.source,
         stub.outcome,
-        stub.name if resource in NAMED else "",
         stub.impersonated,
-        payload_of(stub) if resource in LADEN and stub.values else "",
-        stub.time[11:13] if stub.actor_kind == "human" else "",
         stub.stage,
+        *details,
     )
 
 

@@ -21,6 +21,8 @@ def last_day(packed: int) -> int:
 
 def join(one: int, other: int) -> int:
     """Seen on the days of either."""
+    if one == other:
+        return one
     if one < other:
         one, other = other, one
     distance = (one >> WINDOW_DAYS) - (other >> WINDOW_DAYS)

@@ -1,7 +1,10 @@
 """Surprise in words for everybody and in numbers that can be checked."""
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
+
+from msgspec.structs import astuple
 
 from kubewake.baseline.calibration import Rank
 from kubewake.baseline.identity import EVERYBODY
@@ -16,6 +19,7 @@ def detail_of(
     portrait: Portrait, asks: Sequence[Ask], rank: Rank, *, stratum: str, threat: float, factor: float, nats: float
 ) -> dict[str, Any]:
     """Every number that the contribution is made of; `recompute` makes it again."""
+    surprises = list(map(nats_of, asks))
     return {
         "identity": portrait.user,
         "action": portrait.action,
@@ -28,12 +32,12 @@ def detail_of(
                 "requests": item.requests,
                 "distinct": item.distinct,
                 "known_days": item.known_days,
-                "peers": [list(_row(level)) for level in item.levels],
-                "nats": round(nats_of(item), 6),
+                "peers": [list(astuple(level)) for level in item.levels],
+                "nats": round(surprise, 6),
             }
-            for item in asks
+            for item, surprise in zip(asks, surprises, strict=True)
         ],
-        "surprise": round(sum(nats_of(item) for item in asks), 6),
+        "surprise": round(sum(surprises), 6),
         "higher": rank.higher,
         "observed": rank.observed,
         "p": round(rank.p, 9),
@@ -42,10 +46,6 @@ def detail_of(
         "factor": factor,
         "nats": round(nats, 6),
     }
-
-
-def _row(level: Level) -> tuple[str, int, int, int, int]:
-    return (level.group, level.members, level.showing, level.total, level.distinct)
 
 
 def recompute(detail: dict[str, Any], *, without: str = "") -> float:
@@ -72,23 +72,29 @@ def recompute(detail: dict[str, Any], *, without: str = "") -> float:
 
 def sentence_of(portrait: Portrait, asks: Sequence[Ask], rank: Rank, days: int) -> str:
     """One sentence for a reader who knows no statistics, with the counts behind it."""
-    told = sorted((item for item in asks if nats_of(item) > 0), key=lambda item: (-nats_of(item), item.facet))
-    parts = [_phrase(portrait, item, days) for item in told[:MAX_NAMED]]
+    told = [(-surprise, item.facet, item) for item in asks if (surprise := nats_of(item)) > 0]
+    told.sort(key=itemgetter(0, 1))
+    parts = [_phrase(portrait, item, days) for _, _, item in told[:MAX_NAMED]]
     rare = f"{rank.higher} of {rank.observed} comparable behaviours were as unusual" if rank.observed else ""
     return "; ".join([*parts, rare] if rare else parts)
 
 
+_SAID = {
+    "action": "{user} was never seen to {sentence}",
+    "scope": "{user} never did such things in {value}",
+    "program": "{user} never used the program {value}",
+    "origin": "{user} never came from {value}",
+    "outcome": "requests of {user} never ended like this ({value})",
+    "object": "{user} never touched {value}",
+    "payload": "{user} never brought in {value}",
+    "hour": "{user} was never active at {value}",
+}
+
+
 def _phrase(portrait: Portrait, item: Ask, days: int) -> str:
-    said = {
-        "action": f"{portrait.user} was never seen to {portrait.sentence}",
-        "scope": f"{portrait.user} never did such things in {item.value}",
-        "program": f"{portrait.user} never used the program {item.value}",
-        "origin": f"{portrait.user} never came from {item.value}",
-        "outcome": f"requests of {portrait.user} never ended like this ({item.value})",
-        "object": f"{portrait.user} never touched {item.value}",
-        "payload": f"{portrait.user} never brought in {item.value}",
-        "hour": f"{portrait.user} was never active at {item.value}",
-    }.get(item.facet, f"{item.facet} {item.value} is new for {portrait.user}")
+    said = _SAID.get(item.facet, "{facet} {value} is new for {user}").format(
+        user=portrait.user, sentence=portrait.sentence, facet=item.facet, value=item.value
+    )
     history = f" (0 of {item.requests:,} requests on {days} day{'s' * (days != 1)})" if item.requests else ""
     peers = next((level for level in item.levels if level.group != EVERYBODY), None)
     everybody = next((level for level in item.levels if level.group == EVERYBODY), None)

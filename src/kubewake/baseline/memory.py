@@ -85,12 +85,15 @@ class Memory:
                     continue
                 context = identity.contexts[trait.context] = Context({})
                 self._contexts += 1
-            is_new = trait.value not in context.values
+            known = context.values.get(trait.value)
+            if known is not None:
+                context.values[trait.value] = days.join(known, packed)
+                continue
             victim = context.add(trait.value, packed)
-            if is_new and victim != trait.value:
+            if victim != trait.value:
                 self.population.add(identity.user, trait.context, trait.value)
-            if victim is not None and victim != trait.value:
-                self.population.drop(identity.user, trait.context, victim)
+                if victim is not None:
+                    self.population.drop(identity.user, trait.context, victim)
 
     def accept(self, novelty: Novelty, today: int) -> None:
         """Learn a behaviour that was on probation, and count its scores as ordinary ones of today."""

@@ -33,7 +33,8 @@ class Population:
         groups = self._groups.get(identity.user)
         if groups is None:
             groups = _groups_of(identity)
-        return tuple(group for group in groups if group == EVERYBODY or self.members.get(group, 0) >= PEER_MINIMUM)
+        members = self.members
+        return tuple([group for group in groups if group == EVERYBODY or members.get(group, 0) >= PEER_MINIMUM])
 
     def usage(self, group: str, context: str) -> Usage | None:
         """What a group does in a context."""

@@ -1,5 +1,7 @@
 """The traits of a request that surprise is measured on: what, where, on which object, by which program, from where."""
 
+from functools import lru_cache
+
 import xxhash
 from msgspec import Struct
 
@@ -75,13 +77,17 @@ def payload_of(stub: Stub) -> str:
         images, risks = values.get("workload.images"), values.get("workload.risks")
         if not images and not risks:
             return ""
-        registries = sorted({registry_of(str(image)) for image in images or ()})
-        return " ".join((*registries, *sorted(str(risk) for risk in risks or ())))
+        return _burden_of(tuple(map(str, images or ())), tuple(map(str, risks or ())))
     if stub.resource in ("roles", "clusterroles"):
         return " ".join(name for name in GRANTS if values.get(f"rbac.grants_{name}"))
     if stub.resource in ("rolebindings", "clusterrolebindings"):
         return template_of(str(values.get("rbac.role_name") or ""))
     return ""
+
+
+@lru_cache(maxsize=4096)
+def _burden_of(images: tuple[str, ...], risks: tuple[str, ...]) -> str:
+    return " ".join((*sorted(set(map(registry_of, images))), *sorted(risks)))
 
 
 def portray(stub: Stub, births: Births, now: float) -> Portrait:

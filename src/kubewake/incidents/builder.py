@@ -101,7 +101,7 @@ class IncidentBuilder:
         if not signals and not links and session.number not in self._book.active:
             return
         self._cluster = stub.cluster
-        ref = self._lineage.refer(stub, session)
+        ref = self._lineage.state.refer(stub, session)
         now = self._lineage.now
         if signals:
             self._keep(ref)

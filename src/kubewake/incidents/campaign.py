@@ -127,7 +127,7 @@ class Campaign(Struct, kw_only=True):
     def weaken(self, session: int, detector: str, nats: float) -> None:
         """What has turned out to be a habit was one before: its earlier piece weighs no more than the new one."""
         for piece in self.pieces:
-            if (piece.session, piece.detector) == (session, detector):
+            if piece.session == session and piece.detector == detector:
                 piece.nats = min(piece.nats, nats)
 
     def speaks_against(self, session: int, nats: float) -> bool:
@@ -136,12 +136,12 @@ class Campaign(Struct, kw_only=True):
 
     def has_piece(self, piece: Piece) -> bool:
         """Whether the same detector has spoken of the same session already."""
-        return any((held.detector, held.session) == (piece.detector, piece.session) for held in self.pieces)
+        return any(held.session == piece.session and held.detector == piece.detector for held in self.pieces)
 
     def add_piece(self, piece: Piece) -> bool:
         """Take in evidence; a repeat of a rule by the same session never adds."""
         for index, held in enumerate(self.pieces):
-            if (held.detector, held.tactic, held.session) == (piece.detector, piece.tactic, piece.session):
+            if held.session == piece.session and held.detector == piece.detector and held.tactic == piece.tactic:
                 tried = held.tried + 1
                 if piece.nats > held.nats:
                     piece.tried = tried
@@ -181,9 +181,13 @@ class Campaign(Struct, kw_only=True):
         if len(self.links) >= MAX_LINKS:
             return
         for held in self.links:
-            if (held.id, held.cause, held.effect, held.source, held.target) == (
-                link.id, link.cause, link.effect, link.source, link.target,
-            ):  # fmt: skip
+            if (
+                held.effect == link.effect
+                and held.cause == link.cause
+                and held.id == link.id
+                and held.source == link.source
+                and held.target == link.target
+            ):
                 return
         self.links.append(link)
         self.version += 1

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from itertools import pairwise
+from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
@@ -37,6 +38,7 @@ RETELLINGS = frozenset(
 )
 """Detectors that join other findings of one identity: what incidents do along links, so they weigh nothing here."""
 _RANK = {tactic: rank for rank, tactic in enumerate(TACTICS)}
+_IN_ORDER = attrgetter("seconds", "detector", "session")
 
 
 class Piece(Struct, array_like=True):
@@ -91,14 +93,16 @@ def without_retold(pieces: Iterable[Piece]) -> list[Piece]:
             for piece in kept
             if piece is sequence
             or (
-                piece.kind == "rule"
+                piece.session == sequence.session
+                and piece.kind == "rule"
                 and len(piece.tells) < 2
-                and piece.session == sequence.session
                 and piece.key >> 2 in requests
             )
         ]
-        strongest = max(told, key=lambda piece: piece.nats)
-        kept = [piece for piece in kept if piece is strongest or not any(piece is item for item in told)]
+        if len(told) > 1:
+            strongest = max(told, key=attrgetter("nats"))
+            weaker = {id(piece) for piece in told if piece is not strongest}
+            kept = [piece for piece in kept if id(piece) not in weaker]
     return kept
 
 
@@ -109,7 +113,7 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
     their weights are measured precisions. Repeats of a piece never add.
     """
     by_tactic: dict[str, list[Piece]] = {}
-    for piece in without_retold(pieces):
+    for piece in sorted(without_retold(pieces), key=_IN_ORDER):
         by_tactic.setdefault(piece.tactic, []).append(piece)
     parts = []
     first: list[tuple[float, int, str]] = []
@@ -117,7 +121,7 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
         tried = sum(piece.tried for piece in held if piece.kind == "surprise")
         correction = math.log(min(max(tried, 1), MAX_TRIED))
         best, best_nats = None, 0.0
-        for piece in sorted(held, key=lambda piece: (piece.seconds, piece.detector, piece.session)):
+        for piece in held:
             nats = piece.nats - correction if piece.kind == "surprise" else piece.nats
             nats *= strengths.get(piece.session, 0.0)
             if nats > best_nats:
@@ -125,7 +129,7 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
         if best is not None:
             parts.append(Part(tactic, best.detector, best.kind, round(best_nats, 3), best.text))
             if tactic in _RANK:
-                first.append((min(piece.seconds for piece in held), _RANK[tactic], tactic))
+                first.append((held[0].seconds, _RANK[tactic], tactic))
     order = order_nats([rank for _, rank, _ in sorted(first)])
     if order > 0:
         parts.append(Part("", "order", "order", order, "the steps came in the order in which attacks unfold"))

@@ -30,7 +30,7 @@ class BindingUse:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a binding."""
-        remember_write(self.causes, stub, session, now)
+        remember_write(self._state, self.causes, stub, session, now)
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -44,6 +44,7 @@ class BindingUse:
         if grant is None:
             return ()
         return uses_of(
+            self._state,
             causes,
             INFO,
             stub,

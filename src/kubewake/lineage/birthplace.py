@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -25,6 +24,7 @@ class Birthplace:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._born = state.ledger("birthplace", PATH_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -32,7 +32,7 @@ class Birthplace:
         if session.machine:
             return ()
         self.coverage.eligible += 1
-        ref = refer(stub, session.number)
+        ref = self._state.refer(stub, session)
         if ref.name:
             self.coverage.covered += 1
             key = (

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -35,13 +34,14 @@ class Certificate:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._requests = state.ledger("csr", EXACT_HORIZON_SECONDS, 5_000, depth=4)
         self._certificates = state.ledger("certificate", EXACT_HORIZON_SECONDS, 5_000, depth=4)
         self._names = state.ledger("common-name", EXACT_HORIZON_SECONDS, 5_000, depth=4)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember requests, join approvals to them, and learn the certificate where a body shows it."""
-        ref = refer(stub, session.number)
+        ref = self._state.refer(stub, session)
         name = ref.name
         values = stub.values
         sha = values.get("csr.certificate_sha256")

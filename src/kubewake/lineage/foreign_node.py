@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import NODE_CLIENTS, State
 from kubewake.observation import Stub
@@ -39,16 +38,13 @@ class ForeignNode:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who put an escape-prone pod on a node."""
-        pod = f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"
         if stub.subresource == "binding":
             target = stub.values.get("workload.node_name")
-            for cause in self._risky.get(pod, now) if isinstance(target, str) else ():
+            for cause in self._risky.get(_pod_of(stub), now) if isinstance(target, str) else ():
                 self._nodes.put(str(target), cause)
-            return ()
-        if session.machine:
-            return ()
-        if stub.verb == "create" and any(stub.values.get(field) for field in RISKS):
-            cause = Cause(refer(stub, session.number), now, pod)
+        elif stub.verb == "create" and not session.machine and any(map(stub.values.get, RISKS)):
+            pod = _pod_of(stub)
+            cause = Cause(self._state.refer(stub, session), now, pod)
             self._risky.put(pod, cause)
             node = stub.values.get("workload.node_name")
             if isinstance(node, str) and node:
@@ -98,3 +94,7 @@ class ForeignNode:
                     ),
                 )
         return links
+
+
+def _pod_of(stub: Stub) -> str:
+    return f"{stub.namespace}/{stub.name or stub.values.get('object.name') or ''}"

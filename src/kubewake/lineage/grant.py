@@ -6,8 +6,8 @@ from kubewake.detectors.grants import written_grant
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause, Ledger
 from kubewake.lineage.link import Link, LinkInfo
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
+from kubewake.lineage.state import State
 from kubewake.observation import Stub
 
 PERSON_GRANT_NATS = 1.0
@@ -24,14 +24,15 @@ def granting_nats(granter: str, user: str) -> float:
     return PERSON_GRANT_NATS if granter != user else SELF_GRANT_NATS
 
 
-def remember_write(ledger: Ledger, stub: Stub, session: Session, now: float) -> None:
+def remember_write(state: State, ledger: Ledger, stub: Stub, session: Session, now: float) -> None:
     """Remember who wrote a binding or a role, by its key as `keys_of` a grant makes it."""
     if not session.machine:
-        ref = refer(stub, session.number)
+        ref = state.refer(stub, session)
         ledger.put(written_grant(stub.resource, stub.namespace, ref.name), Cause(ref, now))
 
 
 def uses_of(
+    state: State,
     causes: Iterable[Cause],
     info: LinkInfo,
     stub: Stub,
@@ -60,7 +61,7 @@ def uses_of(
                 source=source,
                 target=target,
                 cause_ref=cause.ref,
-                effect_ref=refer(stub, session.number),
+                effect_ref=state.refer(stub, session),
                 nats=granting_nats(cause.ref.user, session.user),
                 tactic="privilege-escalation",
                 seconds=now,

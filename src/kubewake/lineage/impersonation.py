@@ -3,7 +3,6 @@
 from collections.abc import Iterable
 
 from kubewake.lineage.link import Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -14,10 +13,11 @@ from kubewake.observation import Stub
     reads="impersonated",
 )
 class Impersonation:
-    """Stateless: both identities stand in the event."""
+    """Both identities stand in the event."""
 
-    def __init__(self, _state: State) -> None:
+    def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """The identity that this request borrowed."""
@@ -33,7 +33,7 @@ class Impersonation:
                 text=f"{stub.user} acted in the name of {stub.impersonated}",
                 source=identity_entity(stub.user),
                 target=identity_entity(stub.impersonated, "impersonated"),
-                effect_ref=refer(stub, session.number),
+                effect_ref=self._state.refer(stub, session),
                 seconds=now,
             ),
         ]

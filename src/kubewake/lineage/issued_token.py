@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -31,6 +30,7 @@ class IssuedToken:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self._tokens = state.ledger("issued-token", EXACT_HORIZON_SECONDS)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -41,7 +41,7 @@ class IssuedToken:
         self.coverage.covered += 1
         if not session.machine:
             account = f"system:serviceaccount:{stub.namespace}:{stub.name}"
-            self._tokens.put(stub.issued_credential, Cause(refer(stub, session.number), now, account))
+            self._tokens.put(stub.issued_credential, Cause(self._state.refer(stub, session), now, account))
         return ()
 
     def birth(self, _stub: Stub, session: Session, now: float) -> Iterable[Link]:

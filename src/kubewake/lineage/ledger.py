@@ -40,13 +40,13 @@ class Ledger:
     def put(self, key: str, cause: Cause) -> None:
         """Remember a cause; the key moves to the young end, an older cause of the same session is replaced."""
         held = self.entries.pop(key, None)
-        if held is None:
-            held = []
-            if len(self.entries) >= self.capacity:
-                self._forget(cause.seconds)
-        held = [other for other in held if other.ref.session != cause.ref.session]
-        held.append(cause)
-        self.entries[key] = held[-self.depth :]
+        if held is None and len(self.entries) >= self.capacity:
+            self._forget(cause.seconds)
+        if held and self.depth > 1:
+            others = [other for other in held if other.ref.session != cause.ref.session]
+            self.entries[key] = [*others[1 - self.depth :], cause]
+        else:
+            self.entries[key] = [cause]
 
     def _forget(self, now: float) -> None:
         _, oldest = self.entries.popitem(last=False)

@@ -99,13 +99,16 @@ class Lineage:
             name: kind(self.state) for name, kind in all_links().items() if name not in disabled
         }
         self._births = observers(self.kinds.values(), "birth")
-        self._grants = self._followers("reason")
-        self._changes = tuple(self._followers(MUTATED_BY).values())
+        self._grants = [(GRANT_LINKS.index(kind.INFO.id), kind) for kind in self._followers("reason")]
+        """Each with the place of its key among `reason_keys`."""
+        self._changes = self._followers(MUTATED_BY)
         self._borrowers = observers([kind for kind in self.kinds.values() if kind.reads == "impersonated"], "use")
-        self._targets: dict[tuple[str, str], list[LinkKind]] = {}
+        self._targets: dict[tuple[str, str], list[tuple[frozenset[str] | None, Observer]]] = {}
+        """Whom an allowed request for a resource and subresource may concern, each with the verbs of such requests."""
         for kind in self.kinds.values():
-            for target in kind.targets:
-                self._targets.setdefault(target, []).append(kind)
+            for record in observers([kind], "record"):
+                for target in kind.targets:
+                    self._targets.setdefault(target, []).append((kind.verbs, record))
         self._known: dict[int, Course] = {}
         self._courses: dict[int | tuple[str, ...], Course] = {}
         self._granted = Coverage()
@@ -114,13 +117,15 @@ class Lineage:
         self._start = 0.0
         self.now = 0.0
         self.session: Session | None = None
-        self.routine = False
 
     def observe(self, stub: Stub) -> list[Link]:
         """Take in the next stub; returns the links that end in it or that its session is born with."""
         self.session = None  # so that none is mistaken for this stub's where this fails before there is one
-        now = max(seconds_of(stub.time), self.now)
-        self.now = now
+        now = seconds_of(stub.time)
+        if now < self.now:
+            now = self.now
+        else:
+            self.now = now
         if not self._start:
             self._start = now
         behaviour, count = stub.behaviour, stub.count
@@ -144,9 +149,9 @@ class Lineage:
             if stub.reason:
                 self._granted.covered += count
         self.session = session
-        self.routine = routine
+        self.state.routine = routine
         if stub.hits or not (session.machine or (routine and (behaviour or not session.newcomer))):
-            remember(session, self.refer(stub, session))
+            remember(session, self.state.refer(stub, session))
         links: list[Link] = []
         for record in course.records:
             links.extend(record(stub, session, now))
@@ -175,18 +180,17 @@ class Lineage:
                 links.extend(use(stub, session, now))
         return links
 
-    def refer(self, stub: Stub, session: Session) -> EventRef:
-        """The stub that `observe` has just seen, in brief."""
-        return self.state.refer(stub, session, routine=self.routine)
+    @property
+    def routine(self) -> bool:
+        """Whether the identity had often done before what it did in the stub that `observe` has just seen."""
+        return self.state.routine
 
     def _course(self, stub: Stub, now: float) -> tuple[Course, bool]:
         """What is known of the stub's kind and session, and whether the session is new."""
         session, born = self._session(stub, now)
         habit = self._habit(session, stub, now)
         keys = reason_keys(stub.reason)
-        grants = tuple(
-            (key, self._grants[name]) for name, key in zip(GRANT_LINKS, keys, strict=False) if name in self._grants
-        )
+        grants = tuple([(keys[place], kind) for place, kind in self._grants]) if keys else ()
         course = Course(session, habit, self._records(stub), keys[0] if keys else "", grants)
         if stub.behaviour:
             if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
@@ -201,14 +205,14 @@ class Lineage:
 
     def _records(self, stub: Stub) -> tuple[Observer, ...]:
         """Those for whom the stub may be a cause."""
-        kinds = self._targets.get((stub.resource, stub.subresource)) if stub.outcome == "allowed" else None
-        if kinds is None:
+        concerned = self._targets.get((stub.resource, stub.subresource)) if stub.outcome == "allowed" else None
+        if concerned is None:
             return ()
-        return observers([kind for kind in kinds if kind.verbs is None or stub.verb in kind.verbs], "record")
+        return tuple([record for verbs, record in concerned if verbs is None or stub.verb in verbs])
 
-    def _followers(self, reads: Reads) -> dict[str, Follower]:
+    def _followers(self, reads: Reads) -> tuple[Follower, ...]:
         """Those who follow what this field or value of a stub names."""
-        return {name: cast("Follower", kind) for name, kind in self.kinds.items() if kind.reads == reads}
+        return tuple(cast("Follower", kind) for kind in self.kinds.values() if kind.reads == reads)
 
     def _session(self, stub: Stub, now: float) -> tuple[Session, bool]:
         """The stub's session, and whether it is new."""
@@ -263,16 +267,24 @@ class Lineage:
     def _is_known(self, user: str) -> bool:
         """Whether an identity has been at work before in another session, so that a new one stands out."""
         identity = self.sessions.identities.get(user)
-        sessions = [self.sessions.by_number[number] for number in identity.sessions] if identity is not None else []
-        return sum(session.requests for session in sessions) >= KNOWN_REQUESTS
+        requests = 0
+        for number in identity.sessions if identity is not None else ():
+            requests += self.sessions.by_number[number].requests
+            if requests >= KNOWN_REQUESTS:
+                return True
+        return False
 
     def _renew(self, session: Session) -> None:
         """Recognise an older session under a fresh credential, or a workload's program in another of its pods."""
         for other in self.sessions.siblings(session):
             if session.pod and other.pod not in {"", session.pod} and other.user_agent == session.user_agent != "":
                 session.newcomer = session.newcomer and other.newcomer
-            same_place = other.source == session.source and other.user_agent == session.user_agent
-            if same_place and other.pod == session.pod and (session.specific or session.pod):
+            if (
+                other.pod == session.pod
+                and other.source == session.source
+                and other.user_agent == session.user_agent
+                and (session.specific or session.pod)
+            ):
                 session.renewed = True
                 session.newcomer = session.newcomer and other.newcomer
                 session.requests = max(session.requests, other.requests)

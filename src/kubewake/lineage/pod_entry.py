@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, Scope, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -49,7 +48,7 @@ class PodEntry:
         if session.machine:
             return ()
         pod = f"{stub.namespace}/{stub.name}"
-        cause = Cause(refer(stub, session.number), now)
+        cause = Cause(self._state.refer(stub, session), now)
         self._entries.put(pod, cause)
         place = self._state.find_place("pod", pod)
         links = []

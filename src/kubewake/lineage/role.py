@@ -30,7 +30,7 @@ class RoleUse:
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who edited a role."""
-        remember_write(self.causes, stub, session, now)
+        remember_write(self._state, self.causes, stub, session, now)
         return ()
 
     def use(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
@@ -41,6 +41,7 @@ class RoleUse:
         if grant is None:
             return ()
         return uses_of(
+            self._state,
             causes,
             INFO,
             stub,

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import EXACT_HORIZON_SECONDS, Coverage, Link, LinkInfo, Scope, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session, identity_entity
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -48,7 +47,7 @@ class SecretToken:
         """Remember who read a secret."""
         if session.machine:
             return ()
-        ref = refer(stub, session.number)
+        ref = self._state.refer(stub, session)
         certainty = 1.0 if stub.verb == "get" else LIST_STRENGTH / GET_STRENGTH
         key = f"{stub.namespace}/{stub.name}" if stub.verb == "get" else f"{stub.namespace}/*"
         cause = Cause(ref, now, certainty=certainty)

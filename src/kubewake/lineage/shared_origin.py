@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from kubewake.finding import Entity
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import HOUR_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -42,7 +41,7 @@ class SharedOrigin:
             return ()
         key = f"{session.source} {session.user_agent}"
         causes = self._origins.get(key, now)
-        self._origins.put(key, Cause(refer(stub, session.number), now))
+        self._origins.put(key, Cause(self._state.refer(stub, session), now))
         if self._state.is_shared(session.source, now):
             return ()
         return [

@@ -78,20 +78,19 @@ class State:
         self.places: dict[str, Place] = {}
         self.places_evicted = 0
         self.ledgers: dict[str, Ledger] = {}
+        self.routine = False
+        """Whether the identity at hand had often done the kind of thing that it does now."""
         self.habit_seconds = 0.0
         """When the identity at hand first did the kind of thing that it does now."""
         self.grant_seconds = 0.0
         """When it was first allowed something by the binding at hand."""
 
-    def refer(self, stub: Stub, session: Session, *, routine: bool = False) -> EventRef:
-        """A stub of this session in brief, made once where several ask for it in turn."""
-        if self._referred is not None:
-            referred, ref = self._referred
-            if referred is stub and ref.routine == routine:
-                return ref
-        ref = refer(stub, session.number, routine=routine)
-        self._referred = (stub, ref)
-        return ref
+    def refer(self, stub: Stub, session: Session) -> EventRef:
+        """The stub at hand in brief, made once for all who ask."""
+        referred = self._referred
+        if referred is None or referred[0] is not stub:
+            referred = self._referred = (stub, refer(stub, session.number, routine=self.routine))
+        return referred[1]
 
     def ledger(self, name: str, horizon_seconds: float, capacity: int = 20_000, depth: int = 1) -> Ledger:
         """The ledger of this name, made on first use."""

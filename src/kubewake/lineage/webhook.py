@@ -7,7 +7,6 @@ from kubewake.finding import Entity
 from kubewake.lineage.grant import WRITES
 from kubewake.lineage.ledger import Cause
 from kubewake.lineage.link import PATH_HORIZON_SECONDS, Coverage, Link, LinkInfo, link_kind
-from kubewake.lineage.reference import refer
 from kubewake.lineage.session import Session
 from kubewake.lineage.state import State
 from kubewake.observation import Stub
@@ -42,12 +41,13 @@ class WebhookChange:
 
     def __init__(self, state: State) -> None:
         self.coverage = Coverage()
+        self._state = state
         self.causes = state.ledger("webhook", PATH_HORIZON_SECONDS, 2_000)
 
     def record(self, stub: Stub, session: Session, now: float) -> Iterable[Link]:
         """Remember who wrote a webhook configuration."""
         if not session.machine:
-            ref = refer(stub, session.number)
+            ref = self._state.refer(stub, session)
             self.causes.put(ref.name, Cause(ref, now))
         return ()
 
@@ -69,7 +69,7 @@ class WebhookChange:
                         source=Entity("webhook", name),
                         target=Entity("workload", f"{stub.resource}/{stub.namespace}/{stub.name}"),
                         cause_ref=cause.ref,
-                        effect_ref=refer(stub, session.number),
+                        effect_ref=self._state.refer(stub, session),
                         seconds=now,
                     ),
                 )
