@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import MINUTE_CHARACTERS, minute
+from kubewake.detectors.ledger import Span
 from kubewake.finding import Attack
 from kubewake.observation import Stub
 from kubewake.rules.model import RuleInfo
@@ -94,13 +94,16 @@ class RequestRate:
 
     def __init__(self) -> None:
         self._activities: dict[str, Activity] = {}
+        self._span = Span(SPAN_MINUTES)
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order; stubs of several events count at the time of their first."""
         user = stub.user
         if not user:
             return ()
-        span = minute(stub.time[:MINUTE_CHARACTERS]) // SPAN_MINUTES
+        if not self._span.begins <= stub.time < self._span.ends:
+            self._span.turn_to(stub.time)
+        span = self._span.number
         activities = self._activities
         activity = activities.pop(user, None)
         if activity is None:
