@@ -64,8 +64,6 @@ class AccountActivity:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.actor_kind != "serviceaccount":
-            return ()
         if not self._span.begins <= stub.time < self._span.ends:
             self._span.turn_to(stub.time)
         day = self._span.number
