@@ -149,7 +149,7 @@ def detector(
     `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
     `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour. One `of_people` does not
     get what known components do within their job, unless a rule has hit it. `wants` keeps stubs away that it would pass
-    over in silence.
+    over in silence; of a repeat it is told who acts, and nothing else.
     """
 
     def register(cls: D) -> D:
@@ -216,7 +216,8 @@ class DetectorSet:
         self._by_kind: dict[int, tuple[Observe, ...]] = {}
         """What `_watchers` says of stubs without hits."""
         self._by_kind_of_hits: dict[int, tuple[Observe, ...]] = {}
-        self._counters: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
+        self._counters: dict[str, tuple[Observe, ...]] = {}
+        """Detectors that measure rates, by kind of actor."""
         self.failures: Failures = {}
         """What detectors failed on, since the start: not part of a snapshot."""
 
@@ -246,12 +247,12 @@ class DetectorSet:
 
     def count(self, stub: Stub) -> Sequence[Detection]:
         """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
-        counters = self._counters.get((stub.resource, stub.actor_kind))
+        counters = self._counters.get(stub.actor_kind)
         if counters is None:
-            scene = Scene("", stub.resource, "", "", "allowed", stub.actor_kind, False, False, False, False, False, False)
+            scene = Scene("", "", "", "", "allowed", stub.actor_kind, False, False, False, False, False, False)
             counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
             wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
-            counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
+            counters = self._counters[stub.actor_kind] = wanted
         return self._ask(counters, stub)
 
     def _ask(self, asked: "tuple[Observe, ...]", stub: Stub) -> Sequence[Detection]:

@@ -61,9 +61,7 @@ class _Saved(Struct):
     admin_groups: list[str]
 
 
-@detector(
-    SELF_APPROVED, wants=lambda scene: scene.by_admin or scene.resource == "certificatesigningrequests"
-)
+@detector(SELF_APPROVED, wants=lambda scene: scene.by_admin or scene.resource == "certificatesigningrequests")
 class CsrSelfApproved:
     """Remembers open certificate requests, and which groups hold cluster-admin."""
 
