@@ -111,8 +111,8 @@ class FreshGrant:
         """Note grants and refusals; report what they lead to."""
         if stub.outcome == "denied":
             if stub.resource and stub.user:
-                denial = Denial(stub.groups, stub.credential, evidence_of(stub))
-                self._denials.put(_action(stub), denial)
+                refusal = Denial(stub.groups, stub.credential, evidence_of(stub))
+                self._denials.put(_action(stub), refusal)
                 self._refused.add(stub.user)
                 if len(self._refused) > 2 * MAX_DENIALS:
                     self._refused = _users(self._denials)
