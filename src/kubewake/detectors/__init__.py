@@ -49,6 +49,12 @@ class Scene(NamedTuple):
     """Whether a known component did it within its job."""
     from_pod: bool
     """Whether the credential is bound to a pod."""
+    by_secret: bool
+    """Whether the token that it came with is kept in a Secret."""
+    has_credential: bool
+    """Whether the credential has an id."""
+    by_admin: bool
+    """Whether the role that allowed it is cluster-admin."""
 
 
 def scene_of(stub: Stub) -> Scene:
@@ -63,6 +69,9 @@ def scene_of(stub: Stub) -> Scene:
         bool(stub.hits),
         bool(stub.values.get("actor.in_profile")),
         bool(stub.pod),
+        bool(stub.secret_token),
+        bool(stub.credential),
+        '"cluster-admin"' in stub.reason,
     )
 
 
@@ -140,7 +149,7 @@ def detector(
     `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
     `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour. One `of_people` does not
     get what known components do within their job, unless a rule has hit it. `wants` keeps stubs away that it would pass
-    over in silence.
+    over in silence; of a repeat it is told who acts, and nothing else.
     """
 
     def register(cls: D) -> D:
@@ -204,9 +213,11 @@ class DetectorSet:
             if rules is not None and isinstance(item, Briefed):
                 item.brief(rules)
         self._watchers: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
-        self._by_kind: tuple[dict[int, tuple[Observe, ...]], ...] = ({}, {})
-        """What `_watchers` says, of stubs without hits and of those with."""
-        self._counters: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
+        self._by_kind: dict[int, tuple[Observe, ...]] = {}
+        """What `_watchers` says of stubs without hits."""
+        self._by_kind_of_hits: dict[int, tuple[Observe, ...]] = {}
+        self._counters: dict[str, tuple[Observe, ...]] = {}
+        """Detectors that measure rates, by kind of actor."""
         self.failures: Failures = {}
         """What detectors failed on, since the start: not part of a snapshot."""
 
@@ -217,29 +228,31 @@ class DetectorSet:
 
     def observe(self, stub: Stub) -> Sequence[Detection]:
         """Pass the stub to every detector that wants its scene."""
-        by_kind = self._by_kind[bool(stub.hits)]
+        by_kind = self._by_kind_of_hits if stub.hits else self._by_kind
         watchers = by_kind.get(stub.kind)
         if watchers is None:
-            watchers = self._watching(stub)
-            if stub.kind:
-                if len(by_kind) >= KINDS_MAX:
-                    by_kind.clear()
-                by_kind[stub.kind] = watchers
-        return self._ask(watchers, stub)
+            watchers = self._watching(stub, by_kind)
+        return self._ask(watchers, stub) if watchers else ()
 
-    def _watching(self, stub: Stub) -> "tuple[Observe, ...]":
+    def _watching(self, stub: Stub, by_kind: "dict[int, tuple[Observe, ...]]") -> "tuple[Observe, ...]":
         scene = scene_of(stub)
         watchers = self._watchers.get(scene)
-        return _remember(self._watchers, scene, self._of_scene(scene, stub)) if watchers is None else watchers
+        if watchers is None:
+            watchers = _remember(self._watchers, scene, self._of_scene(scene, stub))
+        if stub.kind:
+            if len(by_kind) >= KINDS_MAX:
+                by_kind.clear()
+            by_kind[stub.kind] = watchers
+        return watchers
 
     def count(self, stub: Stub) -> Sequence[Detection]:
         """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
-        counters = self._counters.get((stub.resource, stub.actor_kind))
+        counters = self._counters.get(stub.actor_kind)
         if counters is None:
-            scene = Scene("", stub.resource, "", "", "allowed", stub.actor_kind, False, False, False)
+            scene = Scene("", "", "", "", "allowed", stub.actor_kind, False, False, False, False, False, False)
             counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
             wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
-            counters = _remember(self._counters, (stub.resource, stub.actor_kind), wanted)
+            counters = self._counters[stub.actor_kind] = wanted
         return self._ask(counters, stub)
 
     def _ask(self, asked: "tuple[Observe, ...]", stub: Stub) -> Sequence[Detection]:

@@ -7,7 +7,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import MINUTE_CHARACTERS, minute
+from kubewake.detectors.ledger import Span
 from kubewake.finding import Attack
 from kubewake.observation import Stub
 from kubewake.rules.model import RuleInfo
@@ -56,6 +56,7 @@ class AccountActivity:
     """Counts the requests of each service account by day."""
 
     def __init__(self) -> None:
+        self._span = Span(DAY_MINUTES)
         self._day = -1
         self._requests: dict[str, int] = {}
         self._last_days: dict[str, int] = {}
@@ -63,9 +64,9 @@ class AccountActivity:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.actor_kind != "serviceaccount":
-            return ()
-        day = minute(stub.time[:MINUTE_CHARACTERS]) // DAY_MINUTES
+        if not self._span.begins <= stub.time < self._span.ends:
+            self._span.turn_to(stub.time)
+        day = self._span.number
         if day > self._day:
             self._day = day
             self._requests.clear()

@@ -91,6 +91,8 @@ class AuditGap:
 
     def __init__(self) -> None:
         self._clock = Clock()
+        self._events = 0
+        """What `Clock.events` is to be once the state is saved: counted for every stub."""
         self._latest = ""
         """The latest event time as text: what is no later falls into no silence, and its time need not be read."""
         self._levels: Ledger[int, Level] = Ledger(MAX_LEVELS)
@@ -104,31 +106,32 @@ class AuditGap:
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the stub's time, level and Audit-ID."""
         gap = loss = reuse = None
-        last_time = stub.time if stub.count == 1 else stub.last_time
+        count = stub.count
+        last_time = stub.time if count == 1 else stub.last_time
         if stub.time > self._latest or last_time > self._latest:
             gap = self._listen(stub, last_time)
             self._latest = max(self._latest, last_time)
-        self._clock.events += stub.count
-        rank, key = self._weight_of(stub)
+        self._events += count
+        rank, key = self._known.get(stub.kind) or self._weight_of(stub)
         if rank:
             level = self._levels.get(key)
             if level is not None and level.rank == rank:
-                level.requests += stub.count
+                level.requests += count
             else:
                 loss = self._change_level(stub, rank, key)
-        if stub.count == 1 and stub.audit_id and stub.stage != "RequestReceived":
+        if count == 1 and stub.audit_id and stub.stage != "RequestReceived":
             reuse = self._identify(stub)
         return [item for item in (gap, loss, reuse) if item is not None] if gap or loss or reuse else NOTHING
 
     def _listen(self, stub: Stub, last_time: str) -> Detection | None:
         now = moment(stub.time)
         clock = self._clock
-        if not clock.events:
+        if not self._events:
             clock.first = clock.latest = now
         silence = now - clock.latest
         found: Detection | None = None
         if silence > clock.silence:
-            learnt = clock.events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
+            learnt = self._events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
             if learnt and silence >= GAP_SECONDS and silence >= GAP_FACTOR * clock.silence:
                 text = f"nothing was recorded for {silence / 60:.0f} minutes before {stub.time}"
                 found = _detection(stub, "silence", text)
@@ -138,14 +141,12 @@ class AuditGap:
         return found
 
     def _weight_of(self, stub: Stub) -> tuple[int, int]:
-        if not stub.kind:
-            return _rank_and_key(stub)
-        known = self._known.get(stub.kind)
-        if known is None:
+        weight = _rank_and_key(stub)
+        if stub.kind:
             if len(self._known) >= MAX_LEVELS:
                 self._known.clear()
-            known = self._known[stub.kind] = _rank_and_key(stub)
-        return known
+            self._known[stub.kind] = weight
+        return weight
 
     def _change_level(self, stub: Stub, rank: int, key: int) -> Detection | None:
         level = self._levels.get(key)
@@ -175,6 +176,7 @@ class AuditGap:
 
     def snapshot(self) -> bytes:
         """All state."""
+        self._clock.events = self._events
         saved = _Saved(self._clock, self._levels.items(), self._ids.items(), self._downgrades)
         return msgspec.msgpack.encode(saved)
 
@@ -182,6 +184,7 @@ class AuditGap:
         """Go on from a snapshot."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._clock = saved.clock
+        self._events = saved.clock.events
         self._latest = ""
         self._levels.fill(list(saved.levels))
         self._ids.fill(list(saved.ids))

@@ -1,6 +1,6 @@
 """An identity that changes in several respects at once."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -58,14 +58,6 @@ FAMILIAR_MAX = 100_000
 VALUES_MAX = 500
 """Values remembered of one identity; one with more varies so much that nothing is new."""
 
-ASPECTS: dict[str, Callable[[Stub], str]] = {
-    "the network": origin_of,
-    "the program": lambda stub: stub.client,
-    "the kind of request": lambda stub: f"{stub.verb} {stub.resource} {stub.subresource}",
-    "the namespace": lambda stub: stub.namespace,
-    "how requests end": lambda stub: stub.outcome,
-}
-
 
 class Character(Struct, array_like=True):
     """What an identity is like: hashes of what it does with the day of the last time, and what was new of late."""
@@ -96,7 +88,7 @@ class BehaviourShift:
         requests = character.requests
         character.requests += stub.count
         day = now // DAY_MICROSECONDS
-        behaviour = behaviour_of(stub)
+        behaviour = stub.kind or behaviour_of(stub)
         if self._familiar.get(behaviour) == day:
             return ()
         if len(self._familiar) >= FAMILIAR_MAX:
@@ -136,15 +128,20 @@ class BehaviourShift:
 
 def _learn(character: Character, stub: Stub, day: int) -> list[str]:
     """Note what the request is like; returns the aspects that are new."""
-    new = []
-    for aspect, value_of in ASPECTS.items():
-        value = value_of(stub)
+    values, new = character.values, []
+    for aspect, value in (
+        ("the network", origin_of(stub)),
+        ("the program", stub.client),
+        ("the kind of request", f"{stub.verb} {stub.resource} {stub.subresource}"),
+        ("the namespace", stub.namespace),
+        ("how requests end", stub.outcome),
+    ):
         if not value:
             continue
         number = xxhash.xxh3_64_intdigest(f"{aspect}\0{value}".encode())
-        last = character.values.get(number)
+        last = values.get(number)
         if last is None or day - last > REMEMBERED_DAYS:
             new.append(aspect)
-        if last is not None or len(character.values) < VALUES_MAX:
-            character.values[number] = day
+        if last is not None or len(values) < VALUES_MAX:
+            values[number] = day
     return new

@@ -1,6 +1,6 @@
 """One identity that asks for a certificate and approves it itself (first half of link L11)."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
@@ -61,7 +61,7 @@ class _Saved(Struct):
     admin_groups: list[str]
 
 
-@detector(SELF_APPROVED)
+@detector(SELF_APPROVED, wants=lambda scene: scene.by_admin or scene.resource == "certificatesigningrequests")
 class CsrSelfApproved:
     """Remembers open certificate requests, and which groups hold cluster-admin."""
 
@@ -69,13 +69,8 @@ class CsrSelfApproved:
         self._requests: Ledger[str, Request] = Ledger(MAX_REQUESTS)
         self._admin_groups: dict[str, None] = {}
 
-    def observe(self, stub: Stub) -> Iterable[Detection]:
+    def observe(self, stub: Stub) -> Iterator[Detection]:
         """Learn administrators' groups from any reason; follow certificate requests."""
-        if stub.resource == "certificatesigningrequests" or '"cluster-admin"' in stub.reason:
-            return self._follow(stub)
-        return ()
-
-    def _follow(self, stub: Stub) -> Iterator[Detection]:
         if '"cluster-admin"' in stub.reason and len(self._admin_groups) < MAX_GROUPS:
             grant = grant_of(stub.reason)
             if grant is not None and grant.role == "cluster-admin" and grant.subject_kind == "Group":

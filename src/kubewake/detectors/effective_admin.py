@@ -105,14 +105,13 @@ class EffectiveAdmin:
                 self._learnt.clear()
             self._learnt.add(stub.reason)
             self._learn(stub.reason)
-        if stub.api_group != "rbac.authorization.k8s.io" or stub.outcome != "allowed":
-            return ()
-        self._learnt.clear()
-        return self._judge(stub)
+        is_change = stub.verb in ("create", "update", "patch") and stub.api_group == "rbac.authorization.k8s.io"
+        return self._judge(stub) if is_change and stub.outcome == "allowed" else ()
 
     def _judge(self, stub: Stub) -> Iterator[Detection]:
-        if stub.verb not in ("create", "update", "patch") or stub.values.get("request.dry_run"):
+        if stub.values.get("request.dry_run"):
             return
+        self._learnt.clear()
         quiet = stub.actor_kind in ("control-plane", "cloud") or bool(stub.values.get("actor.in_profile"))
         name = stub.name or str(stub.values.get("object.name", ""))
         if stub.resource == "clusterroles":

@@ -1,6 +1,6 @@
 """Clients that go through endpoints and kinds of objects to see which of them answer."""
 
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -105,9 +105,9 @@ class Client:
 
     def __init__(self, steps: Iterable[Step] = ()) -> None:
         self.steps: deque[Step] = deque()
-        self.paths: dict[str, int] = {}
-        self.kinds: dict[str, int] = {}
-        self.outcomes: dict[str, int] = {}
+        self.paths: dict[str, int] = defaultdict(int)
+        self.kinds: dict[str, int] = defaultdict(int)
+        self.outcomes: dict[str, int] = defaultdict(int)
         self.requests = 0
         for step in steps:
             self.take(step)
@@ -117,8 +117,9 @@ class Client:
         if len(self.steps) >= STEPS_MAX:
             self.drop_oldest()
         self.steps.append(step)
-        for counts, item in ((self.paths, step.path), (self.kinds, step.resource), (self.outcomes, step.outcome)):
-            counts[item] = counts.get(item, 0) + 1
+        self.paths[step.path] += 1
+        self.kinds[step.resource] += 1
+        self.outcomes[step.outcome] += 1
         self.requests += step.count
 
     def drop_oldest(self) -> None:
@@ -175,7 +176,7 @@ class Enumeration:
         if stub.outcome != "allowed":
             self._refused[key] = now
         most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-        if not PATHS_ABOVE < len(steps) < most or now - self._refused.get(key, -window) >= window:
+        if len(steps) <= PATHS_ABOVE or client.requests >= most or now - self._refused.get(key, -window) >= window:
             return ()
         paths, kinds = len(client.paths), len(client.kinds) - ("" in client.kinds)
         if paths <= PATHS_ABOVE or kinds <= KINDS_ABOVE or not _looks_around(client, anonymous=anonymous):
@@ -210,9 +211,6 @@ def _window(*, anonymous: bool, blind: bool) -> int:
 
 
 def _looks_around(client: Client, *, anonymous: bool) -> bool:
-    most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-    if client.requests >= most:
-        return False
     if anonymous and "denied" not in client.outcomes:
         return sum(step.count for step in client.steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
     return "denied" in client.outcomes and (anonymous or "allowed" in client.outcomes)

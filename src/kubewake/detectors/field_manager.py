@@ -71,6 +71,12 @@ class Writer(Struct, array_like=True):
     since: float
     managers: dict[str, int] = {}
 
+    def learn(self, manager: str, writes: int) -> None:
+        """Count writes in a manner."""
+        known = self.managers.get(manager)
+        if known is not None or len(self.managers) < MAX_MANAGERS:
+            self.managers[manager] = (known or 0) + writes
+
     def has_habit(self, now: float) -> bool:
         """Whether it wrote often and for long, always in one manner."""
         return (
@@ -107,9 +113,9 @@ class FieldManager:
             usual = next(iter(hand.managers))
             values = {"writer.usual": usual or "a nameless writer", "writer.now": manager or "a nameless writer"}
             return (Detection(rule=FOREIGN.id, stub=stub, values=values, severity=None if stub.pod else "medium"),)
-        for writer in (hand, identity)[: 1 + bool(stub.pod)]:
-            if manager in writer.managers or len(writer.managers) < MAX_MANAGERS:
-                writer.managers[manager] = writer.managers.get(manager, 0) + stub.count
+        hand.learn(manager, stub.count)
+        if stub.pod:
+            identity.learn(manager, stub.count)
         return ()
 
     def _writer(self, name: str, now: float) -> Writer:

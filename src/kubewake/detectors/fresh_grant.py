@@ -102,46 +102,55 @@ class FreshGrant:
         self._denials: Ledger[tuple[str, str, str, str, str], Denial] = Ledger(MAX_DENIALS)
         self._used: Ledger[str, str] = Ledger(MAX_USES)
         """By identity and grant: time of the grant whose use was reported."""
+        self._refused: set[str] = set()
+        """Users that may have been refused something; all others were not."""
+        self._unrelated: set[str] = set()
+        """Reasons that name nothing that was granted, until something else is."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note grants and refusals; report what they lead to."""
         if stub.outcome == "denied":
             if stub.resource and stub.user:
-                denial = Denial(stub.groups, stub.credential, evidence_of(stub))
-                self._denials.put(_action(stub), denial)
+                refusal = Denial(stub.groups, stub.credential, evidence_of(stub))
+                self._denials.put(_action(stub), refusal)
+                self._refused.add(stub.user)
+                if len(self._refused) > 2 * MAX_DENIALS:
+                    self._refused = _users(self._denials)
             return ()
         if stub.outcome != "allowed":
             return ()
-        action = _action(stub)
+        denial = self._denials.get(_action(stub)) if stub.user in self._refused else None
         found: Iterable[Detection] = ()
-        if self._denials.get(action) is not None or self._names_grant(stub.reason):
-            found = tuple(self._judge(stub, action))
+        if denial is not None or (stub.reason not in self._unrelated and self._names_grant(stub.reason)):
+            found = tuple(self._judge(stub, denial))
         if stub.api_group == "rbac.authorization.k8s.io" and stub.verb in ("create", "update", "patch"):
             key = written_grant(stub.resource, stub.namespace, stub.name or str(stub.values.get("object.name", "")))
             if key and not stub.values.get("request.dry_run"):
                 routine = bool(stub.values.get("actor.in_profile")) or stub.actor_kind in ("control-plane", "cloud")
                 writer = stub.impersonated or stub.user
                 self._grants.put(key, Written(writer, stub.source, routine, evidence_of(stub)))
+                self._unrelated.clear()
         return found
 
     def _names_grant(self, reason: str) -> bool:
         """Whether the binding or the role that allowed a request was written of late."""
-        if reason and self._grants:
-            for name in reason_keys(reason):
-                if self._grants.get(name) is not None:
-                    return True
+        for name in reason_keys(reason):
+            if self._grants.get(name) is not None:
+                return True
+        if len(self._unrelated) >= MAX_GRANTS:
+            self._unrelated.clear()
+        self._unrelated.add(reason)
         return False
 
-    def _judge(self, stub: Stub, action: tuple[str, str, str, str, str]) -> Iterator[Detection]:
-        denial = self._denials.get(action)
+    def _judge(self, stub: Stub, denial: Denial | None) -> Iterator[Detection]:
         key, written = "", None
-        for name in reason_keys(stub.reason) if stub.reason and len(self._grants) else ():
+        for name in reason_keys(stub.reason):
             found = self._grants.get(name)
             if found is not None and 0 <= moment(stub.time) - moment(found.evidence.time) <= FRESH_SECONDS:
                 key, written = name, found
                 break
         if denial is not None:
-            yield from self._succeeded(stub, action, denial, key, written)
+            yield from self._succeeded(stub, denial, key, written)
         if written is not None and written.writer != stub.user:
             use = f"{stub.user} {key}"
             if self._used.get(use) != written.evidence.time:
@@ -153,14 +162,12 @@ class FreshGrant:
                     values={**_words(key, written), "grant.subject": stub.user},
                 )
 
-    def _succeeded(
-        self, stub: Stub, action: tuple[str, str, str, str, str], denial: Denial, key: str, written: Written | None
-    ) -> Iterator[Detection]:
+    def _succeeded(self, stub: Stub, denial: Denial, key: str, written: Written | None) -> Iterator[Detection]:
         if moment(stub.time) - moment(denial.evidence.time) > DENIAL_SECONDS:
-            self._denials.pop(action)
+            self._denials.pop(_action(stub))
             return
         if written is not None and written.evidence.time >= denial.evidence.time:
-            self._denials.pop(action)
+            self._denials.pop(_action(stub))
             if written.routine:
                 return
             own = written.writer == stub.user or (written.source != "" and written.source == stub.source)
@@ -172,7 +179,7 @@ class FreshGrant:
                 severity=None if own else "medium",
             )
         elif stub.credential != denial.credential and set(stub.groups) > set(denial.groups):
-            self._denials.pop(action)
+            self._denials.pop(_action(stub))
             more = ", ".join(sorted(set(stub.groups) - set(denial.groups)))
             yield Detection(
                 rule=DENIED.id,
@@ -192,6 +199,12 @@ class FreshGrant:
         self._grants.fill(list(saved.grants))
         self._denials.fill(list(saved.denials))
         self._used.fill(list(saved.used))
+        self._refused = _users(self._denials)
+        self._unrelated.clear()
+
+
+def _users(actions: Iterable[tuple[str, str, str, str, str]]) -> set[str]:
+    return {action[0] for action in actions}
 
 
 def _action(stub: Stub) -> tuple[str, str, str, str, str]:

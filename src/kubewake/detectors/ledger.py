@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
@@ -72,14 +73,34 @@ def _hashable(key: Any) -> Any:
     return tuple(_hashable(part) for part in key) if isinstance(key, list) else key
 
 
-MINUTE_CHARACTERS = 16
-"""Length of `2026-11-23T07:12`."""
+class Span:
+    """The stretch of event time, one of those of so many minutes since 1970, that the latest stub lies in.
+
+    Who sees every stub compares its time with where the span begins and ends, and works out another one rarely.
+    """
+
+    __slots__ = ("begins", "ends", "minutes", "number")
+
+    def __init__(self, minutes: int) -> None:
+        self.minutes = minutes
+        self.number = 0
+        """How many such spans lie between 1970 and this one; 0 also where the time was no time."""
+        self.begins = self.ends = ""
+        """Times as text: the span reaches from the first up to, but not including, the other."""
+
+    def turn_to(self, time: str) -> None:
+        """Let this be the span that a time lies in."""
+        self.number = microseconds(time) // (self.minutes * MINUTE_MICROSECONDS)
+        first = EPOCH + timedelta(minutes=self.number * self.minutes)
+        last = first + timedelta(minutes=self.minutes - 1)
+        self.begins = first.isoformat(timespec="minutes")
+        self.ends = last.isoformat(timespec="minutes") + AFTER_SECONDS
 
 
-@lru_cache(maxsize=64)
-def minute(text: str) -> int:
-    """Minutes since 1970 of a time cut to `MINUTE_CHARACTERS`: for who needs no more, as most stubs share theirs."""
-    return microseconds(f"{text}:00Z") // 60_000_000
+MINUTE_MICROSECONDS = 60_000_000
+EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001  # only its text is used, which then has no offset
+AFTER_SECONDS = ":~"
+"""What comes after all seconds of a minute, in a time as text."""
 
 
 @lru_cache(maxsize=64)  # every detector asks for the time of the same stub

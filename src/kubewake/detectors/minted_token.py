@@ -68,7 +68,7 @@ class _Saved(Struct):
     brokers: list[tuple[str, int]]
 
 
-@detector(MINTED)
+@detector(MINTED, wants=lambda scene: scene.has_credential or scene.subresource == "token")
 class MintedToken:
     """Remembers tokens that were issued to somebody else than the account they stand for."""
 
@@ -79,7 +79,7 @@ class MintedToken:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note tokens that are issued; report the use of one that was noted."""
-        if stub.issued_credential or (stub.credential and stub.credential in self._tokens):
+        if stub.issued_credential or self._tokens.get(stub.credential) is not None:
             return self._follow(stub)
         return ()
 

@@ -23,9 +23,7 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 def behaviour_of(stub: Stub) -> int:
-    """A hash of everything in a request that its body and names do not decide."""
-    if stub.kind:
-        return stub.kind
+    """A hash of everything in a request that its body and names do not decide: for stubs whose kind was not worked out."""
     words = (
         stub.user,
         stub.verb,
@@ -74,12 +72,12 @@ class NewValue:
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         now = microseconds(stub.time)
-        user = self._past_of(stub, now)
+        user = self._users.get(stub.user) or self._meet(stub, now)
         cluster = self._cluster
         if cluster is None:
             cluster = self._cluster = Past(now)
         day = now // DAY_MICROSECONDS
-        behaviour = behaviour_of(stub)
+        behaviour = stub.kind or behaviour_of(stub)
         familiar = self._familiar.get(behaviour) == day
         if not familiar:
             if len(self._familiar) >= FAMILIAR_MAX:
@@ -102,12 +100,10 @@ class NewValue:
                     found.append(Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new))))
         return found
 
-    def _past_of(self, stub: Stub, now: int) -> Past:
-        past = self._users.get(stub.user)
-        if past is None:
-            if len(self._users) >= USERS_MAX:
-                del self._users[next(iter(self._users))]
-            past = self._users[stub.user] = Past(now)
+    def _meet(self, stub: Stub, now: int) -> Past:
+        if len(self._users) >= USERS_MAX:
+            del self._users[next(iter(self._users))]
+        past = self._users[stub.user] = Past(now)
         return past
 
     def _learn(self, entry: Entry, stub: Stub, day: int) -> tuple[str, ...] | None:

@@ -214,7 +214,11 @@ ENTRIES: tuple[Entry, ...] = (
             ("T1078",), "An identity came from a country or network operator (AS) where it was not seen before. Needs an "
             "address database.", "{actor.name} came from {value} for the first time ({source.ip}).",
         ),
-        applies=lambda stub: stub.actor_kind in ("human", "serviceaccount", "node") and bool(stub.user),
+        applies=lambda stub: (
+            ("source.country" in stub.values or "source.asn" in stub.values)
+            and stub.actor_kind in ("human", "serviceaccount", "node")
+            and bool(stub.user)
+        ),
         values=lambda stub: [
             (kind, str(stub.values[name]))
             for kind, name in (("country", "source.country"), ("AS", "source.asn"))

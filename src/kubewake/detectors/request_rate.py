@@ -1,14 +1,14 @@
 """Identities whose volume of requests or of errors leaves their own past far behind."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import MINUTE_CHARACTERS, minute
+from kubewake.detectors.ledger import Span
 from kubewake.finding import Attack
 from kubewake.observation import Stub
 from kubewake.rules.model import RuleInfo
@@ -57,13 +57,21 @@ ROUTINE_CODES = frozenset({404, 409})
 """Answers that controllers get all day: an object that is gone, or was changed meanwhile."""
 
 
-class Pace(Struct, array_like=True):
+class Pace:
     """Moving mean and variance of a count per span, and the span in progress."""
 
-    mean: float = 0.0
-    variance: float = 0.0
-    current: int = 0
-    reported: bool = False
+    __slots__ = ("bar", "current", "enough", "mean", "reported", "variance")
+
+    def __init__(
+        self, enough: int, mean: float = 0.0, variance: float = 0.0, current: int = 0, *, reported: bool = False
+    ) -> None:
+        self.enough = enough
+        self.mean = mean
+        self.variance = variance
+        self.current = current
+        self.reported = reported
+        self.bar = self._bar()
+        """At so many, the span in progress has left the past behind."""
 
     def close(self, spans: int) -> None:
         """Learn the span in progress, and `spans` - 1 empty ones after it."""
@@ -73,19 +81,36 @@ class Pace(Struct, array_like=True):
             self.variance = (1 - WEIGHT) * (self.variance + WEIGHT * distance * distance)
         self.current = 0
         self.reported = False
+        self.bar = self._bar()
 
-    def is_far_above(self, enough: int) -> bool:
-        """Whether the span in progress has left the past behind."""
-        return self.current >= max(enough, TIMES_USUAL * self.mean, self.mean + DEVIATIONS * math.sqrt(self.variance))
+    def _bar(self) -> float:
+        return max(self.enough, TIMES_USUAL * self.mean, self.mean + DEVIATIONS * math.sqrt(self.variance))
 
 
-class Activity(Struct, array_like=True):
+class Activity:
     """What one identity does."""
 
+    __slots__ = ("errors", "first", "requests", "span")
+
+    def __init__(self, first: int, span: int, requests: Pace, errors: Pace) -> None:
+        self.first = first
+        self.span = span
+        self.requests = requests
+        self.errors = errors
+
+
+class _SavedPace(Struct, array_like=True):
+    mean: float
+    variance: float
+    current: int
+    reported: bool
+
+
+class _Saved(Struct, array_like=True):
     first: int
     span: int
-    requests: Pace
-    errors: Pace
+    requests: _SavedPace
+    errors: _SavedPace
 
 
 @detector(RATE, counts=True)
@@ -94,56 +119,74 @@ class RequestRate:
 
     def __init__(self) -> None:
         self._activities: dict[str, Activity] = {}
+        self._span = Span(SPAN_MINUTES)
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order; stubs of several events count at the time of their first."""
         user = stub.user
         if not user:
             return ()
-        span = minute(stub.time[:MINUTE_CHARACTERS]) // SPAN_MINUTES
+        if not self._span.begins <= stub.time < self._span.ends:
+            self._span.turn_to(stub.time)
+        span = self._span.number
         activities = self._activities
         activity = activities.pop(user, None)
         if activity is None:
-            activity = Activity(span, span, Pace(), Pace())
+            activity = Activity(span, span, Pace(REQUESTS_ENOUGH), Pace(ERRORS_ENOUGH))
             if len(activities) >= IDENTITIES_MAX:
                 del activities[next(iter(activities))]
         activities[user] = activity
-        requests = activity.requests
+        requests, errors = activity.requests, activity.errors
         passed = span - activity.span
         if passed > 0:
             requests.close(passed)
-            activity.errors.close(passed)
+            errors.close(passed)
             activity.span = span
+        found: tuple[Detection, ...] = ()
         requests.current += stub.count
-        is_error = stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES
-        if is_error:
-            activity.errors.current += stub.count
-        if requests.current < REQUESTS_ENOUGH and not (is_error and activity.errors.current >= ERRORS_ENOUGH):
-            return ()
-        return self._compare(stub, activity, is_error=is_error)
-
-    def _compare(self, stub: Stub, activity: Activity, *, is_error: bool) -> Iterator[Detection]:
-        yield from self._judge(stub, activity, activity.requests, "requests", REQUESTS_ENOUGH)
-        if is_error:
-            yield from self._judge(stub, activity, activity.errors, "errors", ERRORS_ENOUGH)
-
-    @staticmethod
-    def _judge(stub: Stub, activity: Activity, pace: Pace, what: str, enough: int) -> Iterator[Detection]:
-        if pace.reported or activity.span - activity.first < HISTORY_SPANS or not pace.is_far_above(enough):
-            return
-        pace.reported = True
-        values: dict[str, Any] = {
-            "what": what,
-            "measured": pace.current,
-            "usual": round(pace.mean),
-            "user.username": stub.user,
-        }
-        yield Detection(rule=RATE.id, stub=stub, values=values)
+        if requests.current >= requests.bar and not requests.reported:
+            found = _report(stub, activity, requests, "requests")
+        if stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES:
+            errors.current += stub.count
+            if errors.current >= errors.bar and not errors.reported:
+                found += _report(stub, activity, errors, "errors")
+        return found
 
     def snapshot(self) -> bytes:
         """The pace of all identities, longest idle first."""
-        return msgspec.msgpack.encode(self._activities)
+        return msgspec.msgpack.encode(
+            {
+                user: _Saved(item.first, item.span, _saved(item.requests), _saved(item.errors))
+                for user, item in self._activities.items()
+            }
+        )
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
-        self._activities = msgspec.msgpack.decode(data, type=dict[str, Activity])
+        self._activities = {
+            user: Activity(
+                item.first, item.span, _pace(item.requests, REQUESTS_ENOUGH), _pace(item.errors, ERRORS_ENOUGH)
+            )
+            for user, item in msgspec.msgpack.decode(data, type=dict[str, _Saved]).items()
+        }
+
+
+def _report(stub: Stub, activity: Activity, pace: Pace, what: str) -> tuple[Detection, ...]:
+    if activity.span - activity.first < HISTORY_SPANS:
+        return ()
+    pace.reported = True
+    values: dict[str, Any] = {
+        "what": what,
+        "measured": pace.current,
+        "usual": round(pace.mean),
+        "user.username": stub.user,
+    }
+    return (Detection(rule=RATE.id, stub=stub, values=values),)
+
+
+def _saved(pace: Pace) -> _SavedPace:
+    return _SavedPace(pace.mean, pace.variance, pace.current, pace.reported)
+
+
+def _pace(saved: _SavedPace, enough: int) -> Pace:
+    return Pace(enough, saved.mean, saved.variance, saved.current, reported=saved.reported)

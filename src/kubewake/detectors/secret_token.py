@@ -70,7 +70,12 @@ class _Saved(Struct):
     tokens: list[tuple[str, Token]]
 
 
-@detector(STOLEN)
+@detector(
+    STOLEN,
+    wants=lambda scene: (
+        scene.by_secret or (scene.resource == "secrets" and not scene.subresource and scene.outcome == "allowed")
+    ),
+)
 class SecretToken:
     """Remembers who read Secrets and where each Secret's token is at home."""
 

@@ -177,6 +177,21 @@ class Place(Struct, array_like=True):
         """Requests that have come for sure."""
         return self.requests + (self.ahead if now >= self.last else 0)
 
+    def visit(self, stub: Stub, now: int) -> None:
+        """Count the stub's requests."""
+        come = 1
+        if now >= self.last:
+            self.last = now
+            if self.ahead:
+                come += self.ahead
+                self.ahead = 0
+        self.requests += come
+        if stub.count > 1:
+            self.ahead += stub.count - 1
+            self.last = max(self.last, microseconds(stub.last_time))
+        if stub.client not in self.clients and len(self.clients) < PLACES_MAX:
+            self.clients = self.clients | {stub.client}
+
 
 class Use(Struct, array_like=True):
     """What is known of one credential."""
@@ -203,8 +218,7 @@ class SharedCredential:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        kind = stub.actor_kind
-        if kind not in ("serviceaccount", "node", "human") or stub.code == UNAUTHENTICATED or not stub.user:
+        if stub.code == UNAUTHENTICATED or not stub.user:
             return ()
         key = stub.credential or f"user {stub.user}"
         use = self._uses.renew(key)
@@ -212,7 +226,8 @@ class SharedCredential:
             use = Use()
             self._uses.put(key, use)
         now = microseconds(stub.time)
-        found = tuple(_judge_person(use, stub, now)) if kind == "human" else _judge_machine(use, stub, now)
+        is_person = stub.actor_kind == "human"
+        found = tuple(_judge_person(use, stub, now)) if is_person else _judge_machine(use, stub, now)
         use.requests += stub.count
         return found
 
@@ -229,12 +244,16 @@ UNAUTHENTICATED = 401
 
 
 def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
-    known = stub.pod != "" or use.requests >= HISTORY_REQUESTS
     network = network_of(stub.source)
     if network:
+        strange = False
         place = use.networks.get(network)
-        strange = place is None and known and 0 < len(use.networks) < PLACES_MAX
-        place = _visit(use.networks, network, stub, now, reported=strange)
+        if place is None:
+            known = stub.pod != "" or use.requests >= HISTORY_REQUESTS
+            strange = known and 0 < len(use.networks) < PLACES_MAX
+            place = _arrive(use.networks, network, stub, now, reported=strange)
+        else:
+            place.visit(stub, now)
         if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
             usual = [name for name, other in use.networks.items() if not other.reported]
             earlier = [use.networks[name].evidence for name in usual[:1]] if strange else []
@@ -242,9 +261,13 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
     family = stub.client
     if family == "empty":
         return ()
+    strange = False
     place = use.clients.get(family)
-    strange = place is None and family in HANDS_ON and _is_program(use, now)
-    place = _visit(use.clients, family, stub, now, reported=strange)
+    if place is None:
+        strange = family in HANDS_ON and _is_program(use, now)
+        place = _arrive(use.clients, family, stub, now, reported=strange)
+    else:
+        place.visit(stub, now)
     if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
         usual = [name for name, other in use.clients.items() if not other.reported]
         earlier = [use.clients[name].evidence for name in usual[:1]] if strange else []
@@ -321,19 +344,17 @@ def _is_sensitive(stub: Stub) -> bool:
 def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
     place = places.get(name)
     if place is None:
-        if len(places) >= PLACES_MAX:
-            return None
-        place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
-    if now >= place.last:
-        place.requests += place.ahead
-        place.ahead = 0
-        place.last = now
-    place.requests += 1
-    if stub.count > 1:
-        place.ahead += stub.count - 1
-        place.last = max(place.last, microseconds(stub.last_time))
-    if stub.client not in place.clients and len(place.clients) < PLACES_MAX:
-        place.clients = place.clients | {stub.client}
+        return _arrive(places, name, stub, now, reported=reported)
+    place.visit(stub, now)
+    return place
+
+
+def _arrive(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
+    """The first visit of a place; None where there are too many."""
+    if len(places) >= PLACES_MAX:
+        return None
+    place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
+    place.visit(stub, now)
     return place
 
 

@@ -6,7 +6,7 @@ from kubewake.detectors.request_rate import HISTORY_SPANS, REQUESTS_ENOUGH, Pace
 
 
 def steady(count: int, spans: int = 50) -> Pace:
-    pace = Pace()
+    pace = Pace(REQUESTS_ENOUGH)
     for _ in range(spans):
         pace.current = count
         pace.close(1)
@@ -20,16 +20,16 @@ def steady(count: int, spans: int = 50) -> Pace:
 def test_a_jump_is_large_and_a_multiple(usual: int, now: int, far: bool) -> None:
     pace = steady(usual)
     pace.current = now
-    assert pace.is_far_above(REQUESTS_ENOUGH) is far
+    assert (pace.current >= pace.bar) is far
 
 
 def test_an_irregular_past_allows_more() -> None:
-    pace = Pace()
+    pace = Pace(REQUESTS_ENOUGH)
     for span in range(100):
         pace.current = 1000 if span % 10 == 0 else 0
         pace.close(1)
     pace.current = 1000
-    assert not pace.is_far_above(REQUESTS_ENOUGH)
+    assert pace.current < pace.bar
 
 
 def test_silence_is_learnt_up_to_a_limit() -> None:
