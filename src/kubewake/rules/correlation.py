@@ -5,7 +5,7 @@ Deterministic, bounded and restorable: no clock, no randomised hash; what is evi
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -60,6 +60,7 @@ PLAIN_FIELDS = STUB_FIELDS.keys() - {"user.groups", "sourceIPs", "responseStatus
 
 _ATTRIBUTES = {name: attrgetter(attribute) for name, attribute in STUB_FIELDS.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class CorrelationHit(Struct, frozen=True, kw_only=True):
@@ -139,16 +140,16 @@ class Correlator:
 
     def observe(self, stub: Stub) -> Sequence[CorrelationHit]:
         """Pass a stub: what its hits, or the time that has passed, complete."""
-        hits = {hit.rule: hit for hit in stub.hits}
-        feeds = self._feeds_of(hits)
+        feeds = self._feeds_of(stub.hits)
         if not (feeds or self._due):
             return ()
         now = microseconds(stub.time)
+        hits = {hit.rule: hit for hit in stub.hits}
         found: list[CorrelationHit] = []
         if self._due:
             found = list(self._close_before(now))
             hits.update(_as_hits(found))
-            feeds = self._feeds_of(hits)
+            feeds = self._feeds_of(hits.values())
         fed: set[_Feed] = set()
         while feeds:
             completed: list[CorrelationHit] = []
@@ -159,15 +160,15 @@ class Correlator:
             found += completed
             fed.update(feeds)
             hits = _as_hits(completed)
-            feeds = [feed for feed in self._feeds_of(hits) if feed not in fed]
+            feeds = [feed for feed in self._feeds_of(hits.values()) if feed not in fed]
         return found
 
-    def _feeds_of(self, rules: Iterable[str]) -> Sequence[_Feed]:
-        """The correlations that count hits of these rules, each once."""
+    def _feeds_of(self, hits: Iterable[Hit]) -> Sequence[_Feed]:
+        """The correlations that count these hits, each once."""
         by_base = self._by_base
         feeds: Sequence[_Feed] = ()
-        for rule in rules:
-            found = by_base.get(rule)
+        for hit in hits:
+            found = by_base.get(hit.rule)
             if found is not None:
                 feeds = list(dict.fromkeys([*feeds, *found])) if feeds else found
         return feeds
@@ -196,12 +197,8 @@ class Correlator:
             value = feed.value_of(stub, hit)
             if value is None:
                 return None
-        group = (hit.suppressed_by or "", *feed.group_of(stub, hit))
-        return self._enter(feed, group, Entry(now, stub.key, positions, stub.count, value, evidence_in(stub)), stub, hit)
-
-    def _enter(
-        self, feed: _Feed, key: tuple[str, ...], entry: Entry, stub: Stub, hit: Hit
-    ) -> CorrelationHit | None:
+        entry = Entry(now, stub.key, positions, stub.count, value, evidence_in(stub))
+        key = (hit.suppressed_by or "", *feed.group_of(stub, hit))
         groups = feed.groups
         group = groups.pop(key, None)
         if group is None:
@@ -210,8 +207,7 @@ class Correlator:
             group = _Group(Window(feed.rule))
         groups[key] = group
         window = group.window
-        late = entry.time < window.newest
-        before = len(window.entries)
+        newest, before = window.newest, len(window.entries)
         if not window.add(entry):
             return None
         feed.entries += len(window.entries) - before
@@ -223,20 +219,27 @@ class Correlator:
         if feed.waits:
             group.last = stub
             if not group.closes:
-                group.closes = entry.time + feed.rule.timespan_seconds * 1_000_000
+                group.closes = now + feed.rule.timespan_seconds * 1_000_000
                 heapq.heappush(self._due, (group.closes, feed.name, key))
             return None
-        if not (window.holds_around(entry) if late else window.holds()):
-            if not late:
-                window.fired = None
-            return None
+        is_late = now < newest
+        if window.holds_around(entry) if is_late else window.holds():
+            return self._fire(feed.rule, key, window, stub, hit, entry)
+        if not is_late:
+            window.fired = None
+        return None
+
+    def _fire(
+        self, rule: CorrelationRule, key: tuple[str, ...], window: Window, stub: Stub, hit: Hit, entry: Entry
+    ) -> CorrelationHit:
+        """The condition holds with this entry: the window fires, or goes on."""
         evidence: tuple[Evidence, ...] = ()
         if window.fired is None:
             contributing = window.contributing()
             first = contributing[0] if contributing else entry
             window.fired = (first.time, first.key)
             evidence = _evidence_before(stub, contributing)
-        return self._hit(feed.rule, key, window, stub, evidence, hit.values)
+        return self._hit(rule, key, window, stub, evidence, hit.values)
 
     def _close_before(self, now: int) -> Iterator[CorrelationHit]:
         while self._due and self._due[0][0] < now:
@@ -355,8 +358,7 @@ def microseconds(time: str) -> int:
         return 0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    difference = moment - _EPOCH
-    return (difference.days * 86_400 + difference.seconds) * 1_000_000 + difference.microseconds
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def field_value(name: str, stub: Stub, hit: Hit) -> Any:
@@ -381,10 +383,10 @@ def _group_reader(rule: CorrelationRule) -> Callable[[Stub, Hit], tuple[str, ...
     plain = [STUB_FIELDS[name] for name in rule.group_by if name in PLAIN_FIELDS]
     if rule.aliases or len(plain) < len(rule.group_by):
         return lambda stub, hit: tuple(_group(rule, stub, hit))
-    if len(plain) < 2:
-        return lambda stub, _: tuple([getattr(stub, attribute) for attribute in plain])
+    if not plain:
+        return lambda _, __: ()
     read = attrgetter(*plain)
-    return lambda stub, _: read(stub)
+    return (lambda stub, _: (read(stub),)) if len(plain) == 1 else (lambda stub, _: read(stub))
 
 
 def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> list[str]:
