@@ -279,7 +279,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
             return _redact_secret(value, depth)
         holds_secrets = _is_about_secrets(value)
         name = value.get("name")
-        hides_value = isinstance(name, str) and _ENV_NAME.search(name) is not None
+        hides_value = "value" in value and isinstance(name, str) and _ENV_NAME.search(name) is not None
         found: dict[Any, Any] = {}
         for key, item in value.items():
             if holds_secrets and key in _BODIES:
