@@ -35,7 +35,9 @@ _VENDOR_TOKEN = re.compile(
     r"|\bxox[abeoprs]-[\w-]{8,}|\bAIza[\w-]{30,}|\bya29\.[\w.-]{16,}|\bsk_(?:live|test)_\w{8,}"
     r"|\bhv[sbr]\.[\w-]{16,}|\bsha256~[\w-]{16,}|\bdop_v1_[0-9a-f]{32,}|\bsk-(?:ant-|proj-)?[\w-]{20,}"
 )
-_VENDOR_MARKS = ("akia", "asia", "abia", "acca", "xox", "aiza", "glpat-", "sk-", "sha256~", "ya29.", "hvs.", "hvb.", "hvr.")
+_VENDOR_MARKS = (
+    "akia", "asia", "abia", "acca", "xox", "aiza", "glpat-", "sk-", "sha256~", "ya29.", "hvs.", "hvb.", "hvr.",
+)  # fmt: skip
 _VENDOR_MARKS_WITH_UNDERSCORE = (
     "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "npm_", "sk_live", "sk_test", "dop_v1_",
 )  # fmt: skip

@@ -99,18 +99,18 @@ class FindingBook:
                 entry.finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
         finding, requests = entry.finding, entry.requests
         for evidence in earlier:
-            if evidence.key >> 2 not in requests:
-                self._grow(entry, evidence, 1)
-        if not last.members and last.last_key in {0, last.key}:
-            if last.key >> 2 not in requests:
-                self._grow(entry, last, last.count)
+            if (request := evidence.key >> 2) not in requests:
+                self._grow(entry, evidence, request, 1)
+        if not last.members and last.last_key in (0, last.key):
+            if (request := last.key >> 2) not in requests:
+                self._grow(entry, last, request, last.count)
         else:
-            named = evidence_in(last)
-            if named[0].key >> 2 not in requests:
-                self._grow(entry, named[0], last.count)
-                for evidence in named[1:]:
-                    if evidence.key >> 2 not in requests:
-                        self._grow(entry, evidence, 0)
+            first, *others = evidence_in(last)
+            if (request := first.key >> 2) not in requests:
+                self._grow(entry, first, request, last.count)
+                for evidence in others:
+                    if (request := evidence.key >> 2) not in requests:
+                        self._grow(entry, evidence, request, 0)
         self._changed[finding.id] = finding
         return finding
 
@@ -143,7 +143,7 @@ class FindingBook:
         self._closed.append(finding)
 
     @staticmethod
-    def _grow(entry: _Group, evidence: Evidence | Stub, count: int) -> None:
+    def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
         """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
         finding, requests = entry.finding, entry.requests
         finding.count += count
@@ -154,7 +154,7 @@ class FindingBook:
         if time < finding.time:  # noqa: PLR1730
             finding.time = time
         if len(requests) < MAX_EVIDENCE:
-            requests.add(evidence.key >> 2)
+            requests.add(request)
             finding.audit_ids.append(evidence.audit_id)
             finding.event_keys.append(key_text(evidence.key))
         if count and len(finding.locations) < MAX_LOCATIONS:
