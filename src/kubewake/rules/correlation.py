@@ -5,7 +5,7 @@ Deterministic, bounded and restorable: no clock, no randomised hash; what is evi
 
 import heapq
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
@@ -60,7 +60,6 @@ PLAIN_FIELDS = STUB_FIELDS.keys() - {"user.groups", "sourceIPs", "responseStatus
 
 _ATTRIBUTES = {name: attrgetter(attribute) for name, attribute in STUB_FIELDS.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 class CorrelationHit(Struct, frozen=True, kw_only=True):
@@ -154,7 +153,12 @@ class Correlator:
         while feeds:
             completed: list[CorrelationHit] = []
             for feed in feeds:
-                completed += self._feed(feed, stub, now, hits)
+                if feed.is_alone:
+                    match = self._count(feed, stub, now, hits[feed.rule.rules[0]], (0,))
+                    if match is not None:
+                        completed.append(match)
+                else:
+                    completed += self._count_together(feed, stub, now, hits)
             if not completed:
                 break
             found += completed
@@ -173,11 +177,9 @@ class Correlator:
                 feeds = list(dict.fromkeys([*feeds, *found])) if feeds else found
         return feeds
 
-    def _feed(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> Sequence[CorrelationHit]:
+    def _count_together(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+        """Enter the stub for all the rules that it matched; what different filters mark is counted apart."""
         rule = feed.rule
-        if feed.is_alone:
-            match = self._count(feed, stub, now, hits[rule.rules[0]], (0,))
-            return () if match is None else (match,)
         found: list[CorrelationHit] = []
         matched: dict[str | None, list[int]] = {}
         for position, name in enumerate(rule.rules):
@@ -207,7 +209,9 @@ class Correlator:
             group = _Group(Window(feed.rule))
         groups[key] = group
         window = group.window
-        newest, before = window.newest, len(window.entries)
+        entries = window.entries
+        is_late = bool(entries) and now < entries[-1].time
+        before = len(entries)
         if not window.add(entry):
             return None
         feed.entries += len(window.entries) - before
@@ -222,7 +226,6 @@ class Correlator:
                 group.closes = now + feed.rule.timespan_seconds * 1_000_000
                 heapq.heappush(self._due, (group.closes, feed.name, key))
             return None
-        is_late = now < newest
         if window.holds_around(entry) if is_late else window.holds():
             return self._fire(feed.rule, key, window, stub, hit, entry)
         if not is_late:
@@ -358,7 +361,8 @@ def microseconds(time: str) -> int:
         return 0
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // _MICROSECOND
+    difference = moment - _EPOCH
+    return (difference.days * 86_400 + difference.seconds) * 1_000_000 + difference.microseconds
 
 
 def field_value(name: str, stub: Stub, hit: Hit) -> Any:
