@@ -323,12 +323,12 @@ class Correlator:
             feed.groups, feed.entries = {}, 0
         self.evicted = saved.evicted
         for item in saved.windows:
-            feed = self._feeds.get(item.rule)
-            if feed is None or len(item.group) != len(feed.rule.group_by) + 1:
+            known = self._feeds.get(item.rule)
+            if known is None or len(item.group) != len(known.rule.group_by) + 1:
                 continue
-            group = feed.groups[item.group] = _Group(Window(feed.rule))
+            group = known.groups[item.group] = _Group(Window(known.rule))
             group.window.restore(item.entries, item.fired)
-            feed.entries += len(item.entries)
+            known.entries += len(item.entries)
             group.closes, group.last = item.closes, item.last
             if item.closes:
                 heapq.heappush(self._due, (item.closes, item.rule, item.group))
@@ -389,8 +389,11 @@ def _group_reader(rule: CorrelationRule) -> Callable[[Stub, Hit], tuple[str, ...
         return lambda stub, hit: tuple(_group(rule, stub, hit))
     if not plain:
         return lambda _, __: ()
+    if len(plain) == 1:
+        read_one = attrgetter(plain[0])
+        return lambda stub, _: (read_one(stub),)
     read = attrgetter(*plain)
-    return (lambda stub, _: (read(stub),)) if len(plain) == 1 else (lambda stub, _: read(stub))
+    return lambda stub, _: read(stub)
 
 
 def _group(rule: CorrelationRule, stub: Stub, hit: Hit) -> list[str]:
