@@ -99,7 +99,7 @@ class Stub(Struct, array_like=True, kw_only=True):
     URI, place and what bodies say. 0 where that was not worked out."""
 
 
-class Evidence(Struct, frozen=True, array_like=True):
+class Evidence(Struct, frozen=True, array_like=True, gc=False):
     """An event that belongs to a correlation or detection: enough to name it in a finding."""
 
     time: str
@@ -114,14 +114,14 @@ def evidence_of(stub: Stub) -> Evidence:
     return Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line)
 
 
-def evidence_in(stub: Stub) -> list[Evidence]:
+def evidence_in(stub: Stub) -> tuple[Evidence, ...]:
     """Every event that a stub names, the first one first."""
     if not stub.members and stub.last_key in (0, stub.key):
-        return [evidence_of(stub)]
+        return (evidence_of(stub),)
     named = [Evidence(*member, stub.file, stub.line) for member in stub.members] or [evidence_of(stub)]
     if stub.last_key not in {0, *[item.key for item in named]}:
         named.append(Evidence(stub.last_time, stub.last_key, stub.last_audit_id, stub.file, stub.line))
-    return named
+    return tuple(named)
 
 
 def earliest(members: Iterable[tuple[str, int, str]]) -> list[tuple[str, int, str]]:

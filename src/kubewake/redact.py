@@ -4,7 +4,7 @@ Over-redaction is preferred to a leak; what is replaced reads `[redacted]`. Reda
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -36,8 +36,10 @@ _VENDOR_TOKEN = re.compile(
     r"|\bhv[sbr]\.[\w-]{16,}|\bsha256~[\w-]{16,}|\bdop_v1_[0-9a-f]{32,}|\bsk-(?:ant-|proj-)?[\w-]{20,}"
 )
 _VENDOR_MARKS = (
-    "akia", "asia", "abia", "acca", "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "npm_", "xox",
-    "aiza", "ya29.", "sk_live", "sk_test", "hvs.", "hvb.", "hvr.", "sha256~", "dop_v1_", "sk-",
+    "akia", "asia", "abia", "acca", "xox", "aiza", "glpat-", "sk-", "sha256~", "ya29.", "hvs.", "hvb.", "hvr.",
+)  # fmt: skip
+_VENDOR_MARKS_WITH_UNDERSCORE = (
+    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "npm_", "sk_live", "sk_test", "dop_v1_",
 )  # fmt: skip
 _BOOTSTRAP_END = re.compile(r"\.[a-z0-9]{16}(?![\w.-])")
 _BOOTSTRAP_TOKEN = re.compile(r"(?<![\w.-])[a-z0-9]{6}\.[a-z0-9]{16}(?![\w.-])")
@@ -59,7 +61,7 @@ _QUOTED_KEY = re.compile(
     rf"(?i)(\\?\"[\w.-]{{0,60}}{_STRONG}[\w.-]{{0,20}}\\?\"\s{{0,4}}:\s{{0,4}})(?:\\\"(?:(?!\\\").)*(?:\\\"|$)|\"(?:[^\"\\]|\\.)*(?:\"|$))",
     re.DOTALL,
 )
-_FLAG = re.compile(rf"(?i)((?<![\w-])--?(?:[a-z0-9-]{{1,30}}-)?{_FLAGS}(?:\s+|&command=|%20|\+)){_VALUE}")
+_FLAG = re.compile(rf"(?i)(-(?<![\w-]-)-?(?:[a-z0-9-]{{1,30}}-)?{_FLAGS}(?:\s+|&command=|%20|\+)){_VALUE}")
 _MYSQL = re.compile(
     r"((?:mysql|mysqldump|mysqladmin|mariadb|mongo|mongosh|sshpass)\b[^|;\n]{0,400}?\s-p\s?)(?![\s-])" + _VALUE
 )
@@ -98,32 +100,40 @@ def _kept(match: re.Match[str]) -> str:
     return match.group(1) + REDACTED
 
 
-_ASSIGNMENTS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    (('"',), _ENV_VALUE),
-    (('"',), _QUOTED_KEY),
-    (("=", "%3d"), _ASSIGNED),
-    ((":", "%3a"), _NAMED),
-    (("-",), _FLAG),
+def _near(mark: str) -> Callable[[str], object]:
+    """Finds a key word in front of a mark. In lower case, which is searched many times as fast as case is ignored."""
+    return re.compile(rf"(?:{'|'.join(_KEY_WORDS)})[\w.-]{{0,60}}\\?[\"']?\s*(?:{mark})").search
+
+
+_ASSIGNMENTS: tuple[tuple[Callable[[str], object], re.Pattern[str]], ...] = (
+    (re.compile('"').search, _ENV_VALUE),
+    (re.compile('"').search, _QUOTED_KEY),
+    (_near("=|%3d"), _ASSIGNED),
+    (_near(":|%3a"), _NAMED),
+    (re.compile("-").search, _FLAG),
 )
-"""Patterns that need a key word, and the marks without which they cannot match."""
+"""Patterns that need a key word, and what finds the ASCII texts, in lower case, that they can match."""
 
 SHORT = 200
 """Characters of a text up to which its redacted form is remembered: names and paths repeat."""
 
-_COMMANDS: tuple[tuple[tuple[str, ...], re.Pattern[str]], ...] = (
-    ((" -p",), _MYSQL),
-    ((" -a",), _REDIS),
-    (("-u", "user"), _CURL_USER),
-    (("login",), _LOGIN),
-    (("zip", "7z"), _ARCHIVE),
-    (("ldap",), _LDAP),
-    (("smb", "rpcclient"), _SAMBA),
-    (("sqlplus",), _ORACLE),
-    (("mc ",), _MINIO),
-    (("sudo",), _SUDO),
-    ((" pass:",), _OPENSSL),
-    (("cookie",), _COOKIE),
+_COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (" -p", _MYSQL),
+    (" -a", _REDIS),
+    ("-u", _CURL_USER),
+    ("login", _LOGIN),
+    ("zip", _ARCHIVE),
+    ("7z", _ARCHIVE),
+    ("ldap", _LDAP),
+    ("smb", _SAMBA),
+    ("rpcclient", _SAMBA),
+    ("sqlplus", _ORACLE),
+    ("mc ", _MINIO),
+    ("sudo", _SUDO),
+    (" pass:", _OPENSSL),
+    ("cookie", _COOKIE),
 )
+"""Patterns about one program or option each, and the mark without which they cannot match."""
 
 
 _is_only_hex = re.compile(r"[0-9a-f,-]*").fullmatch
@@ -147,7 +157,9 @@ def _redact(text: str) -> str:
     lowered = text.lower()
     if "eyj" in lowered or "zxlk" in lowered:
         text = _WEB_TOKEN.sub(REDACTED, text)
-    if any(map(lowered.__contains__, _VENDOR_MARKS)):
+    if any(map(lowered.__contains__, _VENDOR_MARKS)) or (
+        "_" in lowered and any(map(lowered.__contains__, _VENDOR_MARKS_WITH_UNDERSCORE))
+    ):
         text = _VENDOR_TOKEN.sub(REDACTED, text)
     if "." in text and _BOOTSTRAP_END.search(text) is not None:
         text = _BOOTSTRAP_TOKEN.sub(REDACTED, text)
@@ -162,11 +174,11 @@ def _redact(text: str) -> str:
             text = _SECRET_DATA.sub(_kept, text)
         if "authorization" in lowered:
             text = _AUTHORIZATION.sub(_kept, text)
-        for marks, pattern in _ASSIGNMENTS:
-            if any(map(lowered.__contains__, marks)):
+        for can_match, pattern in _ASSIGNMENTS:
+            if not text.isascii() or can_match(text.lower()):
                 text = pattern.sub(_kept, text)
-    for marks, pattern in _COMMANDS:
-        if any(map(lowered.__contains__, marks)):
+    for mark, pattern in _COMMANDS:
+        if mark in lowered:
             text = pattern.sub(_kept, text)
     return text
 
@@ -269,7 +281,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
             return _redact_secret(value, depth)
         holds_secrets = _is_about_secrets(value)
         name = value.get("name")
-        hides_value = isinstance(name, str) and _ENV_NAME.search(name) is not None
+        hides_value = "value" in value and isinstance(name, str) and _ENV_NAME.search(name) is not None
         found: dict[Any, Any] = {}
         for key, item in value.items():
             if holds_secrets and key in _BODIES:

@@ -19,7 +19,7 @@ from kubewake.finding import (
     Target,
     stable_id,
 )
-from kubewake.observation import Evidence, Hit, Stub, evidence_in, evidence_of
+from kubewake.observation import Evidence, Hit, Stub, evidence_in
 from kubewake.redact import redact, redact_value
 from kubewake.rules import attempt
 from kubewake.rules.model import RuleInfo, fill, fill_step
@@ -84,9 +84,8 @@ class FindingBook:
             if len(self._open) >= MAX_OPEN_FINDINGS:
                 self._close(min(self._open, key=lambda k: self._open[k].finding.last_time))
                 self.closed_early += 1
-            finding = open_finding(info, hit, earlier[0] if earlier else evidence_of(last), last, key)
-            if not earlier and finding.outcome != "allowed":
-                tell(finding, info, hit, last)
+            outcome = "" if earlier else last.outcome
+            finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
             if severity is not None:
                 finding.severity = severity
             entry = self._open[key] = _Group(finding, later(last.time, info.window_seconds))
@@ -96,21 +95,22 @@ class FindingBook:
                 entry.finding.severity = severity
             if last.outcome == "allowed" != entry.finding.outcome:
                 entry.finding.outcome = "allowed"
-                tell(entry.finding, info, hit, last)
+                entry.finding.title = info.title
+                entry.finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
         finding, requests = entry.finding, entry.requests
         for evidence in earlier:
-            if evidence.key >> 2 not in requests:
-                self._grow(entry, evidence, 1)
-        if not last.members and last.last_key in {0, last.key}:
-            if last.key >> 2 not in requests:
-                self._grow(entry, last, last.count)
+            if (request := evidence.key >> 2) not in requests:
+                self._grow(entry, evidence, request, 1)
+        if not last.members and last.last_key in (0, last.key):
+            if (request := last.key >> 2) not in requests:
+                self._grow(entry, last, request, last.count)
         else:
-            named = evidence_in(last)
-            if named[0].key >> 2 not in requests:
-                self._grow(entry, named[0], last.count)
-                for evidence in named[1:]:
-                    if evidence.key >> 2 not in requests:
-                        self._grow(entry, evidence, 0)
+            first, *others = evidence_in(last)
+            if (request := first.key >> 2) not in requests:
+                self._grow(entry, first, request, last.count)
+                for evidence in others:
+                    if (request := evidence.key >> 2) not in requests:
+                        self._grow(entry, evidence, request, 0)
         self._changed[finding.id] = finding
         return finding
 
@@ -143,7 +143,7 @@ class FindingBook:
         self._closed.append(finding)
 
     @staticmethod
-    def _grow(entry: _Group, evidence: Evidence | Stub, count: int) -> None:
+    def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
         """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
         finding, requests = entry.finding, entry.requests
         finding.count += count
@@ -154,7 +154,7 @@ class FindingBook:
         if time < finding.time:  # noqa: PLR1730
             finding.time = time
         if len(requests) < MAX_EVIDENCE:
-            requests.add(evidence.key >> 2)
+            requests.add(request)
             finding.audit_ids.append(evidence.audit_id)
             finding.event_keys.append(key_text(evidence.key))
         if count and len(finding.locations) < MAX_LOCATIONS:
@@ -184,8 +184,13 @@ def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 
-def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tuple[object, ...]) -> Finding:
-    """A new finding without evidence yet. Names and programs are the client's words: a credential may stand in them."""
+def open_finding(
+    info: RuleInfo, hit: Hit, first: Evidence | Stub, last: Stub, key: tuple[object, ...], outcome: str
+) -> Finding:
+    """A new finding without evidence yet. Names and programs are the client's words: a credential may stand in them.
+
+    Title and story say what was done, or only tried, as far as the `outcome` of one request tells ("" for several).
+    """
     words = {**words_of(last), **hit.values}
     severity: Severity = info.level
     explain: dict[str, Any] = {"group": [redact(str(part)) for part in key[3:]]}
@@ -197,7 +202,7 @@ def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tup
         id=stable_id("f", info.id, info.version, *key, first.key),
         rule=info.id,
         covers=list(info.covers),
-        title=info.title,
+        title=attempt.title_of(info, outcome),
         severity=severity,
         confidence=info.confidence,
         audience=info.audience,
@@ -222,18 +227,12 @@ def open_finding(info: RuleInfo, hit: Hit, first: Evidence, last: Stub, key: tup
             api_group=last.api_group,
         ),
         outcome=last.outcome or "failed",  # type: ignore[arg-type]  # Facts gives one of the three
-        story=redact(fill(info.story, words)),
+        story=redact(fill(attempt.story_of(info, outcome), words)),
         remediation=[redact(fill_step(step, words)) for step in info.remediation],
         attack=info.attack,
         suppressed_by=hit.suppressed_by,
         explain=explain,
     )
-
-
-def tell(finding: Finding, info: RuleInfo, hit: Hit, stub: Stub) -> None:
-    """Say in the finding's title and story what was done, or only tried, as far as this request tells."""
-    finding.title = attempt.title_of(info, stub.outcome)
-    finding.story = fill(attempt.story_of(info, stub.outcome), {**words_of(stub), **hit.values})
 
 
 def words_of(stub: Stub) -> dict[str, Any]:

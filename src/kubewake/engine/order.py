@@ -79,8 +79,9 @@ class _Span:
             self.single.append(stub)
             return
         behaviour = (stub.cluster, stub.behaviour)
-        known = self.ordinary.get(behaviour)
-        self.ordinary[behaviour] = stub if known is None else joined(known, stub)
+        known = self.ordinary.setdefault(behaviour, stub)
+        if known is not stub:
+            self.ordinary[behaviour] = joined(known, stub)
 
     def __iter__(self) -> Iterator[Stub]:
         yield from self.single
@@ -153,7 +154,12 @@ class Order:
         for span in sorted(ready):
             stubs = list(self._spans.pop(span))
             stubs.sort(key=_IN_TIME)
-            taken.extend([stub for stub in stubs if not self._is_completion(stub)])
+            for stub in stubs:
+                if stub.key & 3 == _STARTED:
+                    self._note_start(stub)
+                elif stub.hits and self._started and self._is_completion(stub):
+                    continue
+                taken.append(stub)
         if hurry:
             self.counts.hurried += len(taken)
         elif ready and not (flush or at_once):
@@ -260,14 +266,14 @@ class Order:
             del self._received[stub.key >> 2]
         return unanswered
 
+    def _note_start(self, stub: Stub) -> None:
+        if len(self._started) >= MAX_STARTED:
+            self._started.pop(next(iter(self._started)))
+        self._started[stub.key >> 2] = tuple(hit.rule for hit in stub.hits)
+
     def _is_completion(self, stub: Stub) -> bool:
         """Whether the request was already judged at its start, with the same result."""
-        if stub.key & 3 == _STARTED:
-            if len(self._started) >= MAX_STARTED:
-                self._started.pop(next(iter(self._started)))
-            self._started[stub.key >> 2] = tuple(hit.rule for hit in stub.hits)
-            return False
-        started = self._started.pop(stub.key >> 2, None) if stub.hits and self._started else None
+        started = self._started.pop(stub.key >> 2, None)
         return started is not None and {hit.rule for hit in stub.hits} <= set(started)
 
     def _drop_duplicates(
@@ -302,15 +308,15 @@ class Order:
 
 def joined(one: Stub, other: Stub) -> Stub:
     """Ordinary stubs of one behaviour and span as one: the earlier, which counts both."""
-    first, second = (one, other) if (one.time, one.key) <= (other.time, other.key) else (other, one)
-    named = [] if is_upkeep(first) else [*_members(first), *_members(second)]
-    first.count += second.count
-    if (second.last_time, second.last_key) > (first.last_time, first.last_key):
-        first.last_time, first.last_key = second.last_time, second.last_key
-        first.last_audit_id = second.last_audit_id
+    if other.time < one.time or (other.time == one.time and other.key < one.key):
+        one, other = other, one
+    named = [] if is_upkeep(one) else [*_members(one), *_members(other)]
+    one.count += other.count
+    if other.last_time > one.last_time or (other.last_time == one.last_time and other.last_key > one.last_key):
+        one.last_time, one.last_key, one.last_audit_id = other.last_time, other.last_key, other.last_audit_id
     if len(named) > 2:
-        first.members = earliest(named)
-    return first
+        one.members = earliest(named)
+    return one
 
 
 def _members(stub: Stub) -> list[tuple[str, int, str]]:

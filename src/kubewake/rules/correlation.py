@@ -4,7 +4,7 @@ Deterministic, bounded and restorable: no clock, no randomised hash; what is evi
 """
 
 import heapq
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -102,13 +102,19 @@ class _Group:
 
 
 class _Feed:
-    """One correlation, with how it reads the events that feed it."""
+    """One correlation: how it reads the events that feed it, and what it has of them."""
 
-    __slots__ = ("group_of", "is_alone", "rule", "value_of")
+    __slots__ = ("entries", "group_of", "groups", "is_alone", "name", "rule", "value_of", "waits")
 
     def __init__(self, rule: CorrelationRule) -> None:
+        self.name = rule.info.id
         self.rule = rule
+        self.groups: dict[tuple[str, ...], _Group] = {}
+        """The longest idle first."""
+        self.entries = 0
+        """Events kept over all groups."""
         self.is_alone = len(rule.rules) == 1
+        self.waits = waits_for_close(rule)
         self.group_of = _group_reader(rule)
         self.value_of = _value_reader(rule)
 
@@ -117,15 +123,11 @@ class Correlator:
     """All correlations over the stubs of one cluster, fed in event-time order (a little disorder is tolerated)."""
 
     def __init__(self, rules: Iterable[CorrelationRule]) -> None:
-        self._rules = {rule.info.id: rule for rule in rules}
+        self._feeds = {rule.info.id: _Feed(rule) for rule in rules}
         self._by_base: dict[str, list[_Feed]] = {}
-        for rule in self._rules.values():
-            feed = _Feed(rule)
-            for name in dict.fromkeys(rule.rules):
+        for feed in self._feeds.values():
+            for name in dict.fromkeys(feed.rule.rules):
                 self._by_base.setdefault(name, []).append(feed)
-        self._groups: dict[str, dict[tuple[str, ...], _Group]] = {name: {} for name in self._rules}
-        self._sizes: dict[str, int] = dict.fromkeys(self._rules, 0)
-        self._waiting = {name for name, rule in self._rules.items() if waits_for_close(rule)}
         self._due: list[tuple[int, str, tuple[str, ...]]] = []
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
@@ -135,45 +137,49 @@ class Correlator:
         """Whether the passing of time alone can complete a window."""
         return bool(self._due)
 
-    def observe(self, stub: Stub) -> Iterable[CorrelationHit]:
-        """Pass a stub; yields what its hits, or the time that has passed, complete."""
-        if not self._due:
-            by_base = self._by_base
-            for hit in stub.hits:
-                if hit.rule in by_base:
-                    break
-            else:
-                return ()
-        return self._pass(stub, microseconds(stub.time))
+    def observe(self, stub: Stub) -> Sequence[CorrelationHit]:
+        """Pass a stub: what its hits, or the time that has passed, complete."""
+        feeds = self._feeds_of(stub.hits)
+        if not (feeds or self._due):
+            return ()
+        now = microseconds(stub.time)
+        hits = {hit.rule: hit for hit in stub.hits}
+        found: list[CorrelationHit] = []
+        if self._due:
+            found = list(self._close_before(now))
+            hits.update(_as_hits(found))
+            feeds = self._feeds_of(hits.values())
+        fed: set[_Feed] = set()
+        while feeds:
+            completed: list[CorrelationHit] = []
+            for feed in feeds:
+                if feed.is_alone:
+                    match = self._count(feed, stub, now, hits[feed.rule.rules[0]], (0,))
+                    if match is not None:
+                        completed.append(match)
+                else:
+                    completed += self._count_together(feed, stub, now, hits)
+            if not completed:
+                break
+            found += completed
+            fed.update(feeds)
+            hits = _as_hits(completed)
+            feeds = [feed for feed in self._feeds_of(hits.values()) if feed not in fed]
+        return found
 
-    def _pass(self, stub: Stub, now: int) -> Iterator[CorrelationHit]:
-        queue: list[CorrelationHit] = list(self._close_before(now)) if self._due else []
-        yield from queue
-        hits: dict[str, Hit] = {hit.rule: hit for hit in stub.hits}
-        seen: set[str] = set()
-        while hits or queue:
-            for match in queue:
-                hits[match.rule] = Hit(match.rule, match.suppressed_by, match.values)
-            queue = []
-            concerned: dict[str, _Feed] = {}
-            for name in hits:
-                for feed in self._by_base.get(name, ()):
-                    concerned[feed.rule.info.id] = feed
-            for name, feed in concerned.items():
-                if name in seen:
-                    continue
-                seen.add(name)
-                for match in self._feed(feed, stub, now, hits):
-                    yield match
-                    queue.append(match)
-            hits = {}
+    def _feeds_of(self, hits: Iterable[Hit]) -> Sequence[_Feed]:
+        """The correlations that count these hits, each once."""
+        by_base = self._by_base
+        feeds: Sequence[_Feed] = ()
+        for hit in hits:
+            found = by_base.get(hit.rule)
+            if found is not None:
+                feeds = list(dict.fromkeys([*feeds, *found])) if feeds else found
+        return feeds
 
-    def _feed(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+    def _count_together(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+        """Enter the stub for all the rules that it matched; what different filters mark is counted apart."""
         rule = feed.rule
-        if feed.is_alone:
-            hit = hits[rule.rules[0]]
-            match = self._count(feed, stub, now, hit, (0,))
-            return [] if match is None else [match]
         found: list[CorrelationHit] = []
         matched: dict[str | None, list[int]] = {}
         for position, name in enumerate(rule.rules):
@@ -188,49 +194,48 @@ class Correlator:
 
     def _count(self, feed: _Feed, stub: Stub, now: int, hit: Hit, positions: tuple[int, ...]) -> CorrelationHit | None:
         """Enter the stub, as the hit has it, for the rules at these positions."""
-        rule = feed.rule
         value = None
         if feed.value_of is not None:
             value = feed.value_of(stub, hit)
             if value is None:
                 return None
-        group = (hit.suppressed_by or "", *feed.group_of(stub, hit))
-        return self._enter(
-            rule, group, Entry(now, stub.key, positions, stub.count, value, tuple(evidence_in(stub))), stub, hit
-        )
-
-    def _enter(
-        self, rule: CorrelationRule, key: tuple[str, ...], entry: Entry, stub: Stub, hit: Hit
-    ) -> CorrelationHit | None:
-        name = rule.info.id
-        groups = self._groups[name]
+        entry = Entry(now, stub.key, positions, stub.count, value, evidence_in(stub))
+        key = (hit.suppressed_by or "", *feed.group_of(stub, hit))
+        groups = feed.groups
         group = groups.pop(key, None)
         if group is None:
             if len(groups) >= MAX_GROUPS:
-                self._evict_oldest(name)
-            group = _Group(Window(rule))
+                self._evict_oldest(feed)
+            group = _Group(Window(feed.rule))
         groups[key] = group
         window = group.window
-        late = entry.time < window.newest
-        before = len(window.entries)
+        entries = window.entries
+        is_late = bool(entries) and now < entries[-1].time
+        before = len(entries)
         if not window.add(entry):
             return None
-        self._sizes[name] += len(window.entries) - before
-        while self._sizes[name] > MAX_ENTRIES_TOTAL and len(groups) > 1:
-            self._evict_oldest(name)
+        feed.entries += len(window.entries) - before
+        while feed.entries > MAX_ENTRIES_TOTAL and len(groups) > 1:
+            self._evict_oldest(feed)
         if window.dropped:
-            self._evict(name, window.dropped)
+            self._evict(feed.name, window.dropped)
             window.dropped = 0
-        if name in self._waiting:
+        if feed.waits:
             group.last = stub
             if not group.closes:
-                group.closes = entry.time + rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, name, key))
+                group.closes = now + feed.rule.timespan_seconds * 1_000_000
+                heapq.heappush(self._due, (group.closes, feed.name, key))
             return None
-        if not (window.holds_around(entry) if late else window.holds()):
-            if not late:
-                window.fired = None
-            return None
+        if window.holds_around(entry) if is_late else window.holds():
+            return self._fire(feed.rule, key, window, stub, hit, entry)
+        if not is_late:
+            window.fired = None
+        return None
+
+    def _fire(
+        self, rule: CorrelationRule, key: tuple[str, ...], window: Window, stub: Stub, hit: Hit, entry: Entry
+    ) -> CorrelationHit:
+        """The condition holds with this entry: the window fires, or goes on."""
         evidence: tuple[Evidence, ...] = ()
         if window.fired is None:
             contributing = window.contributing()
@@ -242,10 +247,11 @@ class Correlator:
     def _close_before(self, now: int) -> Iterator[CorrelationHit]:
         while self._due and self._due[0][0] < now:
             closes, name, key = heapq.heappop(self._due)
-            group = self._groups[name].get(key)
+            feed = self._feeds[name]
+            group = feed.groups.get(key)
             if group is None or group.closes != closes or group.last is None:
                 continue
-            rule = self._rules[name]
+            rule = feed.rule
             window = group.window
             entries = window.between(closes - rule.timespan_seconds * 1_000_000, closes)
             if entries and window.holds_between(entries[0].time, closes):
@@ -255,14 +261,14 @@ class Correlator:
                 yield self._hit(rule, key, window, last, evidence, {})
             before = len(window.entries)
             window.drop_until(closes)
-            self._sizes[name] += len(window.entries) - before
+            feed.entries += len(window.entries) - before
             window.fired = None
             group.closes = 0
             if window.entries:
                 group.closes = window.entries[0].time + rule.timespan_seconds * 1_000_000
                 heapq.heappush(self._due, (group.closes, name, key))
             else:
-                del self._groups[name][key]
+                del feed.groups[key]
 
     def _hit(
         self,
@@ -292,11 +298,10 @@ class Correlator:
             suppressed_by=suppressed_by or None,
         )
 
-    def _evict_oldest(self, name: str) -> None:
-        groups = self._groups[name]
-        oldest = groups.pop(next(iter(groups)))
-        self._sizes[name] -= len(oldest.window.entries)
-        self._evict(name, 1)
+    def _evict_oldest(self, feed: _Feed) -> None:
+        oldest = feed.groups.pop(next(iter(feed.groups)))
+        feed.entries -= len(oldest.window.entries)
+        self._evict(feed.name, 1)
 
     def _evict(self, name: str, number: int) -> None:
         self.evicted[name] = self.evicted.get(name, 0) + number
@@ -305,28 +310,33 @@ class Correlator:
         """All windows, as bytes for `restore`."""
         windows = [
             _SavedWindow(name, key, group.window.entries, group.window.fired, group.closes, group.last)
-            for name, groups in sorted(self._groups.items())
-            for key, group in groups.items()
+            for name, feed in sorted(self._feeds.items())
+            for key, group in feed.groups.items()
         ]
         return msgspec.msgpack.encode(_Saved(SNAPSHOT_VERSION, windows, self.evicted))
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; windows of correlations that no longer exist are dropped."""
         saved = decode_state(data, _Saved, "saved state of correlations", version=SNAPSHOT_VERSION)
-        self._groups = {name: {} for name in self._rules}
         self._due = []
-        self._sizes = dict.fromkeys(self._rules, 0)
+        for feed in self._feeds.values():
+            feed.groups, feed.entries = {}, 0
         self.evicted = saved.evicted
         for item in saved.windows:
-            rule = self._rules.get(item.rule)
-            if rule is None or len(item.group) != len(rule.group_by) + 1:
+            known = self._feeds.get(item.rule)
+            if known is None or len(item.group) != len(known.rule.group_by) + 1:
                 continue
-            group = self._groups[item.rule][item.group] = _Group(Window(rule))
+            group = known.groups[item.group] = _Group(Window(known.rule))
             group.window.restore(item.entries, item.fired)
-            self._sizes[item.rule] += len(item.entries)
+            known.entries += len(item.entries)
             group.closes, group.last = item.closes, item.last
             if item.closes:
                 heapq.heappush(self._due, (item.closes, item.rule, item.group))
+
+
+def _as_hits(matches: Iterable[CorrelationHit]) -> dict[str, Hit]:
+    """What correlations have found, for those that stand on them."""
+    return {match.rule: Hit(match.rule, match.suppressed_by, match.values) for match in matches}
 
 
 def _evidence_before(stub: Stub, entries: Iterable[Entry]) -> tuple[Evidence, ...]:
@@ -377,8 +387,11 @@ def _group_reader(rule: CorrelationRule) -> Callable[[Stub, Hit], tuple[str, ...
     plain = [STUB_FIELDS[name] for name in rule.group_by if name in PLAIN_FIELDS]
     if rule.aliases or len(plain) < len(rule.group_by):
         return lambda stub, hit: tuple(_group(rule, stub, hit))
-    if len(plain) < 2:
-        return lambda stub, _: tuple([getattr(stub, attribute) for attribute in plain])
+    if not plain:
+        return lambda _, __: ()
+    if len(plain) == 1:
+        read_one = attrgetter(plain[0])
+        return lambda stub, _: (read_one(stub),)
     read = attrgetter(*plain)
     return lambda stub, _: read(stub)
 

@@ -1,15 +1,17 @@
 """The events of one group in the window of a correlation, and what they come to."""
 
+import operator
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from itertools import islice
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 from msgspec import Struct
 
 from kubewake.observation import Evidence
-from kubewake.rules.compiled import CorrelationRule
+from kubewake.rules.compiled import Alternative, CorrelationRule, Operator
 
 MAX_ENTRIES = 5_000
 """Events kept in one window; more than any sensible threshold, and a bound whatever the log."""
@@ -20,8 +22,18 @@ FORGOTTEN_AT_ONCE = 64
 SLACK_MICROSECONDS = 30_000_000
 """How long entries stay behind the newest window, for events that come late."""
 
+_RELATIONS: dict[Operator, Callable[[float, float], bool]] = {
+    "lt": operator.lt,
+    "lte": operator.le,
+    "gt": operator.gt,
+    "gte": operator.ge,
+    "eq": operator.eq,
+    "neq": lambda left, right: left == left and left != right,  # noqa: PLR0124  # not a number differs from itself
+}
+"""How an aggregate and the bound may relate; never for "not a number"."""
 
-class Entry(Struct, frozen=True, array_like=True):
+
+class Entry(Struct, frozen=True, array_like=True, gc=False):
     """One event in a window, or `weight` like ones that came together. `rules` are the positions of the rules that it matched."""
 
     time: int
@@ -31,6 +43,23 @@ class Entry(Struct, frozen=True, array_like=True):
     weight: int
     value: str | float | None
     evidence: tuple[Evidence, ...]
+
+
+class _Way(NamedTuple):
+    """One way to satisfy a temporal correlation, its rules by their positions."""
+
+    present: tuple[int, ...]
+    needed: frozenset[int]
+    absent: frozenset[int]
+
+
+@lru_cache(maxsize=256)
+def _ways(rules: tuple[str, ...], alternatives: tuple[Alternative, ...]) -> tuple[_Way, ...]:
+    ways = []
+    for way in alternatives:
+        present = tuple(map(rules.index, way.present))
+        ways.append(_Way(present, frozenset(present), frozenset(map(rules.index, way.absent))))
+    return tuple(ways)
 
 
 def _order(entry: Entry) -> tuple[int, int]:
@@ -50,6 +79,7 @@ class Window:
         "_span",
         "_total",
         "_values",
+        "_ways",
         "dropped",
         "entries",
         "fired",
@@ -70,7 +100,9 @@ class Window:
         self._values: dict[str | float | None, int] = {}
         self._rules: dict[int, int] = {}
         self._counts_rules = rule.threshold is None or rule.type in {"temporal", "temporal_ordered"}
-        self._chains: list[list[tuple[int, int] | None]] = [[None] * len(way.present) for way in rule.alternatives]
+        self._ways = _ways(rule.rules, rule.alternatives)
+        self._chains: list[list[tuple[int, int] | None]] = []
+        self._forget_chains()
 
     @property
     def newest(self) -> int:
@@ -92,11 +124,12 @@ class Window:
             self._count(entry, 1)
             if self._chains:
                 self._chain(entry)
-            edge = entry.time - self._span
-            while entries[self._low].time < edge:
-                self._count(entries[self._low], -1)
-                self._low += 1
-        if len(entries) > FORGOTTEN_AT_ONCE:
+            low, edge = self._low, entry.time - self._span
+            while entries[low].time < edge:
+                self._count(entries[low], -1)
+                low += 1
+            self._low = low
+        if self._low > FORGOTTEN_AT_ONCE or len(entries) > MAX_ENTRIES:
             self._prune()
         return True
 
@@ -115,7 +148,7 @@ class Window:
 
     def holds(self) -> bool:
         """Whether the condition holds in the timespan that ends with the newest entry."""
-        return self._holds(self._aggregate(), self._rules, self._chain_holds)
+        return self._holds(self._total, self._values, self._rules, self._chain_holds)
 
     def holds_around(self, entry: Entry) -> bool:
         """Whether it holds in any timespan that contains the entry (for entries that came late)."""
@@ -158,7 +191,7 @@ class Window:
     def summary(self) -> tuple[int, float, list[str]]:
         """Events in the newest timespan, the aggregate, and up to ten distinct values."""
         values = sorted(str(value) for value in self._values if value is not None)[:10]
-        return self._total, self._aggregate(), values
+        return self._total, self._aggregate_of(self._total, self._values, self._rules), values
 
     def restore(self, entries: Sequence[Entry], fired: tuple[int, int] | None) -> None:
         """Take over saved entries."""
@@ -182,19 +215,22 @@ class Window:
         self._total = 0
         self._values.clear()
         self._rules.clear()
-        self._chains = [[None] * len(way.present) for way in self.rule.alternatives]
+        self._forget_chains()
         edge = self.newest - self._span
         self._low = bisect_left(self.entries, edge, key=lambda item: item.time)
         for entry in self.entries[self._low :]:
             self._count(entry, 1)
             self._chain(entry)
 
+    def _forget_chains(self) -> None:
+        if self.rule.type == "temporal_ordered":
+            self._chains = [[None] * len(way.present) for way in self._ways]
+
     def _chain(self, entry: Entry) -> None:
-        if self.rule.type != "temporal_ordered":
-            return
-        for way, chain in zip(self.rule.alternatives, self._chains, strict=True):
+        rules = entry.rules
+        for way, chain in zip(self._ways, self._chains, strict=False):
             for stage in range(len(chain) - 1, -1, -1):
-                if self.rule.rules.index(way.present[stage]) in entry.rules:
+                if way.present[stage] in rules:
                     if stage == 0:
                         chain[0] = (entry.time, entry.key)
                     elif chain[stage - 1] is not None:
@@ -221,9 +257,6 @@ class Window:
             self._low -= excess
             if len(self._requests) > 2 * len(self.entries) + FORGOTTEN_AT_ONCE:
                 self._note_requests()
-
-    def _aggregate(self) -> float:
-        return self._aggregate_of(self._total, self._values, self._rules)
 
     def _aggregate_of(self, total: int, values: Mapping[str | float | None, int], rules: Mapping[int, int]) -> float:
         match self.rule.type:
@@ -258,30 +291,34 @@ class Window:
         values: Counter[str | float | None] = Counter(entry.value for entry in entries if entry.value is not None)
         rules = Counter(position for entry in entries for position in entry.rules)
         total = sum(entry.weight for entry in entries)
-        return self._holds(
-            self._aggregate_of(total, values, rules), rules, lambda number: self._chain_in(number, entries)
-        )
+        return self._holds(total, values, rules, lambda number: self._chain_in(number, entries))
 
     def _chain_in(self, number: int, entries: Iterable[Entry]) -> bool:
-        wanted = [self.rule.rules.index(name) for name in self.rule.alternatives[number].present]
+        wanted = self._ways[number].present
         stage = 0
         for entry in entries:
             if stage < len(wanted) and wanted[stage] in entry.rules:
                 stage += 1
         return stage == len(wanted)
 
-    def _holds(self, aggregate: float, rules: Mapping[int, int], chain_holds: Callable[[int], bool]) -> bool:
-        rule = self.rule
-        if rule.threshold is not None:
-            return relation(rule.threshold.operator, aggregate, rule.threshold.bound)
-        position = rule.rules.index
-        for number, way in enumerate(rule.alternatives):
-            if any(position(name) in rules for name in way.absent):
+    def _holds(
+        self,
+        total: int,
+        values: Mapping[str | float | None, int],
+        rules: Mapping[int, int],
+        chain_holds: Callable[[int], bool],
+    ) -> bool:
+        threshold = self.rule.threshold
+        if threshold is not None:
+            return _RELATIONS[threshold.operator](self._aggregate_of(total, values, rules), threshold.bound)
+        is_ordered = self.rule.type == "temporal_ordered"
+        for number, way in enumerate(self._ways):
+            if not way.absent.isdisjoint(rules):
                 continue
-            if rule.type == "temporal_ordered":
+            if is_ordered:
                 if chain_holds(number):
                     return True
-            elif all(position(name) in rules for name in way.present):
+            elif way.needed <= rules.keys():
                 return True
         return False
 
@@ -296,20 +333,3 @@ def _add(counts: dict[Counted, int], item: Counted, number: int) -> None:
         counts[item] = count
     else:
         del counts[item]
-
-
-def relation(operator: str, left: float, right: float) -> bool:
-    """Whether two numbers relate as the operator says; never for "not a number"."""
-    match operator:
-        case "gte":
-            return left >= right
-        case "gt":
-            return left > right
-        case "lte":
-            return left <= right
-        case "lt":
-            return left < right
-        case "eq":
-            return left == right
-        case _:
-            return left == left and left != right  # noqa: PLR0124  # not a number differs from itself

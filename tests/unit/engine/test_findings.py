@@ -40,3 +40,13 @@ def test_the_last_of_many_events_does_not_speak_for_the_others():
     first, last = (handmade(second, resource="secrets", name="db", outcome="denied") for second in (0, 1))
     book.add(INFO, Hit(INFO.id, None, {}), last, earlier=[Evidence(first.time, first.key, "a", "f", 1)], group=("x",))
     assert told(book)[1] == "Secret read"
+
+
+@pytest.mark.parametrize("outcomes", [["denied"], ["denied", "allowed"], ["allowed"]])
+def test_no_story_quotes_a_credential(outcomes):
+    book = FindingBook({INFO.id: INFO})
+    for second, outcome in enumerate(outcomes):
+        stub = handmade(second, resource="secrets", name="eyJhbGciOiJSUzI1NiJ9.e30.c2ln", user="ann", outcome=outcome)
+        book.add(INFO, Hit(INFO.id, None, {"user.username": "ann"}), stub)
+    assert "[redacted]" in told(book)[2]
+    assert "eyJ" not in told(book)[2]

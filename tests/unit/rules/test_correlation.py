@@ -261,4 +261,4 @@ def test_entries_are_bounded_over_all_groups(monkeypatch):
     correlator = Correlator([rule("event_count", span=3000, threshold=("gte", 99))])
     feed(correlator, (event(number, "a", user=f"u{number % 20}") for number in range(400)))
     assert correlator.evicted["c"] > 0
-    assert sum(len(group.window.entries) for group in correlator._groups["c"].values()) <= 50
+    assert sum(len(group.window.entries) for group in correlator._feeds["c"].groups.values()) <= 50
