@@ -3,26 +3,28 @@
 import multiprocessing
 import os
 import signal
+import tempfile
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
+from pathlib import Path
 
 import msgspec
 
 from kubewake.engine import Reader
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.garbage import look_rarely
+from kubewake.pipeline.memory import keep_freed, look_rarely
 from kubewake.pipeline.reading import grouped, read_chunks
 from kubewake.sources.chunk import Chunk
 
 GROUPS_PER_WORKER = 2
-"""Groups of chunks under way per worker: enough to keep it busy, few enough to bound memory."""
+"""Groups of chunks under way per worker: enough to keep it busy."""
 
-MOST_HELD = 8
-"""Observations that may wait for one before them."""
+GROUPS_IN_STORE = 4
+"""Groups under way besides, as what is read is put together in bursts."""
 
 STEP_BACK = 10
 """How much nicer the workers are than the process that puts together what they read, for which everybody waits."""
@@ -31,6 +33,7 @@ PARALLEL_FROM_BYTES = 48 * 1024 * 1024
 """Smaller inputs are done before a second process has started."""
 
 _reader: Reader | None = None
+_folder = Path()
 
 
 def default_workers(size_bytes: int) -> int:
@@ -41,40 +44,63 @@ def default_workers(size_bytes: int) -> int:
 def read_parallel(
     chunks: Iterable[Chunk], knowledge: Knowledge, reader: Reader, processes: int
 ) -> Iterator[Observation]:
-    """Observations in the order of the chunks, read by so many processes: this one, with its reader, whenever the others
-    have enough to do and what is next is not there yet.
-    """
+    """Observations in the order of the chunks, read by so many processes: by this one, with its reader, when it would wait."""
     context = multiprocessing.get_context("forkserver")
     _shield_workers()
     workers = processes - 1
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, reader.since, reader.until))
+    folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
+    pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, reader.since, reader.until, folder.name))
     try:
-        under_way: deque[Future[bytes] | Observation] = deque()
-        for group in grouped(chunks):
-            if len(under_way) >= MOST_HELD + workers * GROUPS_PER_WORKER:
-                yield _read(under_way.popleft())
-            if sum(map(_is_awaited, under_way)) < workers * GROUPS_PER_WORKER:
+        under_way: deque[_Group] = deque()
+        for number, group in enumerate(grouped(chunks)):
+            light = [chunk.light() for chunk in group]
+            file: Future[str] = Future()  # of the first group, which is read here while the workers start
+            if number:
                 with interrupts_held():  # as submitting may start a worker
-                    under_way.append(pool.submit(_read_in_worker, [chunk.light() for chunk in group]))
-            else:
-                under_way.append(read_chunks(reader, group))
-            while under_way and not _is_awaited(under_way[0]):
-                yield _read(under_way.popleft())
+                    file = pool.submit(_read_in_worker, number, light)
+            under_way.append(_Group(light, file))
+            if len(under_way) >= workers * GROUPS_PER_WORKER + GROUPS_IN_STORE:
+                yield _next(under_way, reader)
         while under_way:
-            yield _read(under_way.popleft())
+            yield _next(under_way, reader)
     finally:
         pool.shutdown(cancel_futures=True)
+        folder.cleanup()
 
 
-def _is_awaited(observation: Future[bytes] | Observation) -> bool:
-    return isinstance(observation, Future) and not observation.done()
+class _Group:
+    """Chunks that a worker reads, unless it is taken from them."""
 
+    def __init__(self, chunks: list[Chunk], file: Future[str]) -> None:
+        self.chunks = chunks
+        self.file = file
+        """Where a worker has put their observation."""
+        self.observation: Observation | None = None
 
-def _read(observation: Future[bytes] | Observation) -> Observation:
-    return _decode(observation.result()) if isinstance(observation, Future) else observation
+    @property
+    def is_ready(self) -> bool:
+        return self.observation is not None or self.file.done()
+
+    def take(self) -> Observation:
+        if self.observation is not None:
+            return self.observation
+        file = Path(self.file.result())
+        observation = _decode(file.read_bytes())
+        file.unlink()
+        return observation
 
 
 _decode = msgspec.msgpack.Decoder(Observation).decode
+
+
+def _next(under_way: deque[_Group], reader: Reader) -> Observation:
+    """The next observation. As long as it is not there, groups that no worker has begun with are read here."""
+    for group in under_way:
+        if under_way[0].is_ready:
+            break
+        if group.file.cancel():
+            group.observation = read_chunks(reader, group.chunks)
+    return under_way.popleft().take()
 
 
 def _shield_workers() -> None:
@@ -97,14 +123,22 @@ def interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(knowledge: Knowledge, since: str, until: str) -> None:
-    global _reader  # noqa: PLW0603  # one reader a process is what its caches are for
+def _start_worker(knowledge: Knowledge, since: str, until: str, folder: str) -> None:
+    global _reader, _folder  # noqa: PLW0603  # one reader a process is what its caches are for
     os.nice(STEP_BACK)
     rules, context = knowledge.load()
     _reader = Reader(rules, context, since=since, until=until)
+    _folder = Path(folder)
     look_rarely()
+    keep_freed()
 
 
-def _read_in_worker(chunks: list[Chunk]) -> bytes:
+def _read_in_worker(number: int, chunks: list[Chunk]) -> str:
+    """Read chunks; answers the name of the file that holds their observation.
+
+    Through a pipe it would take the receiver a hundred turns, before each of which what it is at must make way.
+    """
     assert _reader is not None
-    return msgspec.msgpack.encode(read_chunks(_reader, chunks))
+    file = _folder / str(number)
+    file.write_bytes(msgspec.msgpack.encode(read_chunks(_reader, chunks)))
+    return str(file)

@@ -10,7 +10,7 @@ from kubewake.event import Malformed
 from kubewake.finding import Finding, Incident, Notice, ResultDocument
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.garbage import rare_collections
+from kubewake.pipeline.memory import keep_freed, rare_collections
 from kubewake.pipeline.parallel import read_parallel
 from kubewake.pipeline.reading import grouped, read_chunks
 from kubewake.pipeline.spill import FindingSpill
@@ -37,6 +37,7 @@ def scan(
 
     `on_change` gets findings as they open and grow and what could not be read, `on_progress` each observation when it is folded.
     """
+    keep_freed()
     rules, context = knowledge.load()
     fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
     spill = FindingSpill()

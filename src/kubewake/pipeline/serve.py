@@ -16,7 +16,7 @@ from kubewake.metrics import Metrics
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.following import SOURCE as FOLLOW
 from kubewake.pipeline.following import Following
-from kubewake.pipeline.garbage import rare_collections
+from kubewake.pipeline.memory import rare_collections
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
 from kubewake.pipeline.reception import SOURCE as WEBHOOK
