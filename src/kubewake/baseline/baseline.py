@@ -21,7 +21,7 @@ from kubewake.baseline.population import Population
 from kubewake.baseline.probation import LEAST_SECONDS, Novelty, due_after
 from kubewake.baseline.surprise import ask_all, nats_of
 from kubewake.baseline.template import NAMED
-from kubewake.baseline.traits import HOUR_BLOCK, LADEN, WHAT, WHO, Portrait, payload_of, portray
+from kubewake.baseline.traits import HOUR_BLOCK, LADEN, WHAT, WHO, Portrait, name_in, payload_of, portray
 from kubewake.baseline.verdict import Lesson, Verdict
 from kubewake.baseline.volume import SPAN_CHARACTERS
 from kubewake.finding import Notice, stable_id
@@ -65,7 +65,8 @@ class Baseline:
         self._judgement = Judgement(self._memory, running)
         self._births = archive.births
         self._probation = running.probation
-        self._familiar: dict[int, dict[int, int]] = {}
+        self._familiar: dict[tuple[int | str, ...], dict[int, int]] = {}
+        """By behaviour and details."""
         self._seen: dict[tuple[int | str, ...], Sight] = {}
         """By look, and by kind and details, which are told faster."""
         self._wake = -math.inf
@@ -77,12 +78,12 @@ class Baseline:
         """What is unusual about the next stub; nothing for known behaviours."""
         now = microseconds(stub.time) / 1e6
         if now < self._wake:
+            details = details_of(stub)
             if stub.behaviour:
-                today = self._familiar.get(stub.behaviour)
+                today = self._familiar.get((stub.behaviour, *details))
                 if today is not None:
                     today[self.day] += stub.count
                     return NONE
-            details = details_of(stub)
             detailed = (stub.kind, *details)
             sight = self._seen.get(detailed)
             if sight is None:
@@ -136,7 +137,7 @@ class Baseline:
         if stub.behaviour and known is not None and portrait.threat < VOLUME_THREAT and not portrait.young:
             if len(self._familiar) >= FAMILIAR_MAX:
                 self._familiar.clear()
-            self._familiar[stub.behaviour] = tally
+            self._familiar[stub.behaviour, *details_of(stub)] = tally
         elif not portrait.young:
             if sight is None:
                 look = look_of(stub, details_of(stub))
@@ -400,7 +401,7 @@ def details_of(stub: Stub) -> tuple[str, str, str, str]:
     resource = stub.resource
     return (
         "" if resource else stub.uri,
-        stub.name if resource in NAMED else "",
+        name_in(stub) if resource in NAMED else "",
         payload_of(stub) if resource in LADEN and stub.values else "",
         stub.time[11:13] if stub.actor_kind == "human" else "",
     )

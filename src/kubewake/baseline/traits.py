@@ -57,7 +57,7 @@ class Portrait(Struct, frozen=True):
     volume: str
     """Whose objects are counted, of which action."""
     young: bool = False
-    """In a newborn namespace: the same will look different in an hour."""
+    """Of or about somebody or something newborn: the same will look different in an hour."""
 
 
 def origin_of(stub: Stub) -> str:
@@ -68,6 +68,11 @@ def origin_of(stub: Stub) -> str:
     if stub.actor_kind == "human" and "." in stub.source:
         return f"{stub.source.rpartition('.')[0]}.0/24"
     return network_of(stub.source)
+
+
+def name_in(stub: Stub) -> str:
+    """The object's name: as the request has it, else as the API server made it."""
+    return stub.name or str(stub.values.get("object.name") or "")
 
 
 def payload_of(stub: Stub) -> str:
@@ -96,7 +101,7 @@ def portray(stub: Stub, births: Births, now: float) -> Portrait:
     action = f"{stub.verb} {resource or path_of(stub.uri)}"
     namespace = stub.namespace
     scope = NEW if namespace and births.is_young(f"ns {namespace}", now) else namespace or "the whole cluster"
-    named = stub.name or str(stub.values.get("object.name") or "")
+    named = name_in(stub)
     name = template_of(named) if stub.resource in NAMED else ""
     young = namespace if scope == NEW else ""
     if stub.resource == "namespaces" and name:
@@ -139,7 +144,7 @@ def portray(stub: Stub, births: Births, now: float) -> Portrait:
         tuple(traits),
         _sentence(stub, resource),
         f"{stub.user}\0{action}",
-        bool(young),
+        NEW in (who, scope),
     )
 
 

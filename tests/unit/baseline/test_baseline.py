@@ -226,3 +226,29 @@ def test_a_restart_at_any_point_changes_nothing() -> None:
         moved.restore(restarted.snapshot())
         restarted = moved
     assert baseline.snapshot() == restarted.snapshot()
+
+
+def test_what_is_familiar_of_a_behaviour_hides_no_other_name() -> None:
+    """Ordinary requests for several objects are one behaviour."""
+    house, baseline = learnt(4)
+    looks = [
+        house.often(house.person("anna", at(day, 50_000 + number), verb="get", resource="nodes", name=name))
+        for day in (4, 5, 6)
+        for number, name in enumerate(("east", "east", "west" if day > 5 else "east"))
+    ]
+    youth = [
+        house.often(house.program("young", at(7, seconds), verb="list", resource="pods", namespace="shop"))
+        for seconds in range(0, 9_000, 600)
+    ]
+    restarted = Baseline()
+    restarted.restore(baseline.snapshot())
+    told = []
+    for item in (*looks, *youth):
+        signals = baseline.observe(item)
+        told += [signal.text for signal in signals]
+        assert signals == restarted.observe(item)
+        moved = Baseline()
+        moved.restore(restarted.snapshot())
+        restarted = moved
+    assert baseline.snapshot() == restarted.snapshot()
+    assert "anna never touched west" in " ".join(told)
