@@ -16,9 +16,9 @@ from kubewake.metrics import Metrics
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.following import SOURCE as FOLLOW
 from kubewake.pipeline.following import Following
-from kubewake.pipeline.memory import rare_collections
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
+from kubewake.pipeline.memory import rare_collections
 from kubewake.pipeline.reception import SOURCE as WEBHOOK
 from kubewake.pipeline.reception import Answered, Reception
 from kubewake.pipeline.stopping import Signals
