@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from kubewake.engine import Reader
+from kubewake.errors import StoreError
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.memory import keep_freed, look_rarely
@@ -24,7 +25,7 @@ GROUPS_PER_WORKER = 2
 """Groups of chunks under way per worker: enough to keep it busy."""
 
 GROUPS_IN_STORE = 4
-"""Groups under way besides, as what is read is put together in bursts."""
+"""Groups of plain files under way besides, as what is read is put together in bursts."""
 
 STEP_BACK = 10
 """How much nicer the workers are than the process that puts together what they read, for which everybody waits."""
@@ -59,7 +60,8 @@ def read_parallel(
                 with interrupts_held():  # as submitting may start a worker
                     file = pool.submit(_read_in_worker, number, light)
             under_way.append(_Group(light, file))
-            if len(under_way) >= workers * GROUPS_PER_WORKER + GROUPS_IN_STORE:
+            store = 0 if any(chunk.data for chunk in light) else GROUPS_IN_STORE
+            if len(under_way) >= workers * GROUPS_PER_WORKER + store:
                 yield _next(under_way, reader)
         while under_way:
             yield _next(under_way, reader)
@@ -84,9 +86,14 @@ class _Group:
     def take(self) -> Observation:
         if self.observation is not None:
             return self.observation
-        file = Path(self.file.result())
-        observation = _decode(file.read_bytes())
-        file.unlink()
+        try:
+            file = Path(self.file.result())
+            observation = _decode(file.read_bytes())
+            file.unlink()
+        except OSError as error:
+            folder = tempfile.gettempdir()
+            advice = "set TMPDIR to one with room, or scan with --jobs 1"
+            raise StoreError(f"{folder}: the temporary folder fails: {error.strerror or error}; {advice}") from error
         return observation
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from kubewake.demo import recording
 from kubewake.engine import Reader
+from kubewake.errors import StoreError
 from kubewake.pipeline import parallel, reading
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.reading import grouped, read_chunks
@@ -50,11 +51,34 @@ def test_what_several_processes_read_comes_in_order_and_the_first_one_reads_too(
     assert 0 < len(read_here) < len(expected)
 
 
-def test_no_more_waits_in_memory_than_it_may(source, knowledge, monkeypatch):
-    monkeypatch.setattr(parallel, "MOST_HELD", 1)
-    read_here = []
-    monkeypatch.setattr(parallel, "read_chunks", lambda *item: read_here.append(0) or read_chunks(*item))
-    observations = parallel.read_parallel(source.chunks(), knowledge, new_reader(knowledge), PROCESSES)
+def test_no_more_is_under_way_than_is_told(source, knowledge):
+    drawn = []
+
+    def chunks():
+        for chunk in source.chunks():
+            drawn.append(chunk)
+            yield chunk
+
+    most = (PROCESSES - 1) * parallel.GROUPS_PER_WORKER + parallel.GROUPS_IN_STORE
+    observations = parallel.read_parallel(chunks(), knowledge, new_reader(knowledge), PROCESSES)
     next(observations)
-    assert len(read_here) <= 1
+    assert len(drawn) <= most + 1
     observations.close()
+
+
+def test_where_no_temporary_file_can_be_written_the_error_says_what_to_do(source, knowledge, monkeypatch, tmp_path):
+    full = tmp_path / "gone"
+    monkeypatch.setattr(parallel.tempfile, "TemporaryDirectory", lambda prefix: Gone(full))
+    observations = parallel.read_parallel(source.chunks(), knowledge, new_reader(knowledge), PROCESSES)
+    with pytest.raises(StoreError, match="No such file or directory; set TMPDIR to one with room"):
+        list(observations)
+
+
+class Gone:
+    """A temporary folder that is not there any more."""
+
+    def __init__(self, path):
+        self.name = str(path)
+
+    def cleanup(self):
+        pass
