@@ -15,8 +15,13 @@ from kubewake.baseline.calibration import Histogram, Rank
 from kubewake.baseline.surprise import Ask
 from kubewake.finding import Incident
 from kubewake.incidents import Accusation, Stories
+from kubewake.incidents.campaign import Campaign, Member
+from kubewake.incidents.flow import Flow
 from kubewake.incidents.weight import Part, Piece, score_of
 from kubewake.lineage import all_links
+from kubewake.lineage.ledger import Ledger
+from kubewake.lineage.link import DAY_SECONDS, Link
+from kubewake.lineage.session import Session
 from kubewake.observation import Signal, Stub
 
 RAW_NATS_MAX = 20.0
@@ -50,6 +55,52 @@ class RulesAlone(Stories):
         """Pass the stub on without its surprises."""
         del surprises
         super().observe(stub, accusations, ())
+
+
+class UnionFind(Flow):
+    """Union-find in place of lineage: all that a link joins is one story, whichever side is under suspicion.
+
+    No direction, no decay, no stop at a hub.
+    """
+
+    def flow(self, campaign: Campaign, number: int, now: float) -> None:
+        """Let suspicion flow along all links of a session."""
+        for link in [*self.children.get(number, ()), *self.parents.get(number, ())]:
+            if link.cause and self._book.active.get(number) == campaign.id:
+                self.join(link, now)
+
+    def join(self, link: Link, now: float) -> None:
+        """Make one story of both ends where one of them is under suspicion."""
+        cause, effect = self._sessions.get(link.cause), self._sessions.get(link.effect)
+        if cause is None or effect is None:
+            return
+        upper, lower = self._book.of(cause, now), self._book.of(effect, now)
+        if upper is not None and lower is not None and upper is not lower:
+            self._merge(upper, lower, link, upper.members[cause.number])
+        elif upper is None and lower is not None:
+            self._take_in(lower, link, cause, effect, now)
+        elif upper is not None and lower is None:
+            self._take_in(upper, link, effect, cause, now)
+        elif upper is not None:
+            upper.add_link(link)
+
+    def _take_in(self, campaign: Campaign, link: Link, session: Session, known: Session, now: float) -> None:
+        whole = session.is_visit(now)
+        self._book.enrol(campaign, Member(session.number, 1.0, 0, known.number, link.id, whole, whole))
+        campaign.add_link(link)
+        for ref in (link.cause_ref, link.effect_ref):
+            if ref is not None:
+                campaign.add_event(ref, why=link.text, link=link.id)
+        self._book.look_back(campaign, session)
+        self.weigh(campaign)
+        self.flow(campaign, session.number, now)
+
+
+class OneDay(Ledger):
+    """A ledger of causes that forgets after a day."""
+
+    def __init__(self, horizon_seconds: float, *others: Any) -> None:
+        super().__init__(min(horizon_seconds, DAY_SECONDS), *others)
 
 
 def _never(*_: object) -> bool:
@@ -119,6 +170,8 @@ def ablations() -> list[Ablation]:
             Ablation(f"no {link}", "link", {STORIES: partial(Stories, disabled_links=frozenset({link}))})
             for link in links
         ),
+        Ablation("union-find in place of lineage", "link", {"kubewake.incidents.builder.Flow": UnionFind}),
+        Ablation("causes of one day, not of 14", "link", {"kubewake.lineage.state.Ledger": OneDay}),
         Ablation("no birth tokens", "statistics", {"kubewake.baseline.birth.Births.is_young": _never}),
         Ablation("no probation", "statistics", {"kubewake.baseline.baseline.due_after": _learnt_at_once}),
         Ablation(
