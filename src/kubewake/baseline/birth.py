@@ -3,6 +3,8 @@
 A GitOps controller that always makes bindings in new namespaces is familiar then, although each namespace is new.
 """
 
+from itertools import islice
+
 from msgspec import Struct
 
 NEW = "<new>"
@@ -22,9 +24,12 @@ class Births(Struct):
         """Note a sight; only a creation makes a name young within the first hour of the log."""
         if name in self.first:
             return
-        if len(self.first) >= MAX_KNOWN:
-            del self.first[next(iter(self.first))]
-            self.evicted += 1
+        if (
+            len(self.first) >= MAX_KNOWN
+        ):  # the oldest tenth, as a dict looks long for its first entry where many are gone
+            for oldest in list(islice(self.first, MAX_KNOWN // 10)):
+                del self.first[oldest]
+            self.evicted += MAX_KNOWN // 10
         self.first[name] = now if created or now - self.begun >= YOUTH_SECONDS else now - YOUTH_SECONDS
 
     def is_young(self, name: str, now: float) -> bool:

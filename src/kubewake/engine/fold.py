@@ -252,6 +252,7 @@ class Fold:
                 about_rules=self._rules.notices,
                 failures=self.failures(),
                 hurried=self._order.counts.hurried,
+                closed_early=self._book.closed_early,
             ),
             summary=Summary(
                 findings=counts,
@@ -277,6 +278,7 @@ class Fold:
             evicted=self.evicted(),
             about_rules=self._rules.notices,
             hurried=self._order.counts.hurried,
+            closed_early=self._book.closed_early,
         )
 
     def evicted(self) -> dict[str, int]:

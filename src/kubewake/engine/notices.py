@@ -18,11 +18,13 @@ def notices_of(
     about_rules: Iterable[str],
     failures: Iterable[Failure] = (),
     hurried: int = 0,
+    closed_early: int = 0,
 ) -> list[Notice]:
     """Notices about one run, the same for the same input and rules.
 
     `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own;
-    `failures` is what parts of the engine failed on; `hurried` counts what was not held back for earlier events.
+    `failures` is what parts of the engine failed on; `hurried` counts what was not held back for earlier events,
+    `closed_early` the findings that were closed while they could still grow.
     """
     moment = summary.last_time or ""
     found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
@@ -44,6 +46,13 @@ def notices_of(
         text = (
             f"{hurried} requests or groups of requests were judged before earlier ones could arrive, to stay within the "
             "memory bound. None is lost; where some arrived in another order, counts and sequences may be off."
+        )
+        found.append(Notice(stable_id("n", title), moment, title, text))
+    if closed_early:
+        title = "Too many findings were open at once"
+        text = (
+            f"{closed_early} findings were closed early, to stay within the memory bound. None is lost; what belongs to them "
+            "and came later stands in findings of its own."
         )
         found.append(Notice(stable_id("n", title), moment, title, text))
     for rule, count in sorted(evicted.items()):

@@ -27,7 +27,7 @@ try:
 except ImportError:  # built without a C compiler: every line is decoded, which finds the same and takes longer
     Tally = None  # type: ignore[assignment, misc]
 
-MAX_BEHAVIOURS = 200_000
+MAX_BEHAVIOURS = 100_000
 """Behaviours remembered at once; the cache starts anew when full, so a flood of user agents costs time, not memory."""
 
 GATHERED_LEVELS = frozenset({"informational", "low", "medium"})

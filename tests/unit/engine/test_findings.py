@@ -2,6 +2,7 @@
 
 import pytest
 
+from kubewake.engine import findings
 from kubewake.engine.findings import FindingBook
 from kubewake.observation import Evidence, Hit
 from kubewake.rules.model import RuleInfo
@@ -50,3 +51,21 @@ def test_no_story_quotes_a_credential(outcomes):
         book.add(INFO, Hit(INFO.id, None, {"user.username": "ann"}), stub)
     assert "[redacted]" in told(book)[2]
     assert "eyJ" not in told(book)[2]
+
+
+def test_when_too_many_are_open_the_longest_idle_are_closed_early_and_none_is_lost(monkeypatch):
+    monkeypatch.setattr(findings, "MAX_OPEN_FINDINGS", 20)
+    book = FindingBook({INFO.id: INFO})
+
+    def read(second, user):
+        stub = handmade(second, resource="secrets", name="db", user=user)
+        return book.add(INFO, Hit(INFO.id, None, {"user.username": user}), stub).id
+
+    ids = {user: read(user, f"user{user}") for user in range(20)}
+    read(20, "user0")
+    ids[20] = read(21, "user20")
+
+    closed = [finding.id for finding in book.close_before("")]
+    assert closed == [ids[1], ids[2]]
+    assert {finding.id for finding in book.open_findings()} == set(ids.values()) - set(closed)
+    assert book.closed_early == 2

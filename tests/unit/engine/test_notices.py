@@ -26,6 +26,7 @@ def test_blind_detections_are_named():
 
 def test_bounds_and_rule_notices_are_passed_on():
     assert "a forgot 3 windows" in details(["RequestResponse"], evicted={"a": 3})[0]
+    assert "7 findings were closed early" in details(["RequestResponse"], closed_early=7)[0]
     assert details(["RequestResponse"], about_rules=["filter x expired"]) == ["filter x expired"]
 
 
