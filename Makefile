@@ -6,7 +6,7 @@ RECORDINGS ?= ../shared/recordings
 CASES ?= ../shared/cases
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev demo test check format lint types imports docs docs-check mutate fuzz bench bench-latency eval peers clean
+.PHONY: help setup setup-dev demo test check format lint types imports docs docs-check mutate fuzz flood bench bench-latency eval peers clean
 
 help: ## what each target does
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 18
@@ -68,6 +68,9 @@ mutate: .venv/.dev ## delete each condition of each rule and see a test fail
 
 fuzz: .venv/.dev ## 200,000 hostile inputs through the formats
 	$(BIN)/python -m tests.fuzz.formats --inputs 200000
+
+flood: .venv/.dev ## 5 million made-up programs of one actor through the whole engine (half an hour)
+	$(BIN)/python -m tests.fuzz.flood --agents 5000000
 
 bench: .venv/.dev ## throughput, as ratios in one run (needs RECORDINGS, some minutes)
 	$(BIN)/python -m bench.throughput --recordings $(RECORDINGS)
