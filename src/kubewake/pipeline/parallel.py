@@ -105,7 +105,7 @@ def _next(under_way: deque[_Group], reader: Reader) -> Observation:
     for group in under_way:
         if under_way[0].is_ready:
             break
-        if group.file.cancel():
+        if not group.is_ready and group.file.cancel():
             group.observation = read_chunks(reader, group.chunks)
     return under_way.popleft().take()
 
