@@ -1,5 +1,6 @@
 """From rule hits to findings: grouped per actor and place, one finding a window, growing under one id."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,6 +30,13 @@ MAX_OPEN_FINDINGS = 50_000
 """Findings that can still grow at once; when there are more, a tenth of them, the longest idle, are closed early (they
 lose nothing but growth). To look for one at a time would let a flood of made-up clients take all the time."""
 
+MAX_ALIKE = 500
+"""Findings of one rule about one identity that can be open at once; all else that it finds of the identity is one more.
+Nobody reads the five hundred and first, and whoever makes up a program for every request must not fill all memory."""
+
+REST = "and all others"
+"""Stands for what tells findings apart in the one that is too much."""
+
 MAX_LOCATIONS = 100
 
 
@@ -37,16 +45,18 @@ class _Saved(Struct, array_like=True):
     finding: Finding
     closes: str
     requests: list[int]
+    user: str = ""
 
 
 class _Group:
     """An open finding and what it needs to grow."""
 
-    __slots__ = ("closes", "finding", "requests")
+    __slots__ = ("closes", "finding", "requests", "user")
 
-    def __init__(self, finding: Finding, closes: str) -> None:
+    def __init__(self, finding: Finding, closes: str, user: str) -> None:
         self.finding = finding
         self.closes = closes
+        self.user = user
         self.requests: set[int] = set()
 
 
@@ -59,6 +69,8 @@ class FindingBook:
         self._by_id: dict[str, Finding] = {}
         self._changed: dict[str, Finding] = {}
         self._closed: list[Finding] = []
+        self._alike: Counter[tuple[str, str, str]] = Counter()
+        """How many are open of each rule about each identity."""
         self.closed_early = 0
         """Findings that were closed while they could still grow, since the start."""
 
@@ -78,10 +90,10 @@ class FindingBook:
         the same matter and their own `group`. A `severity` above the finding's raises it.
         """
         key = (info.id, last.cluster, hit.suppressed_by, *(group if group is not None else group_of(info, hit, last)))
-        entry = self._open.get(key)
-        if entry is not None and last.time >= entry.closes:
-            self._close(key)
-            entry = None
+        entry = self._growing(key, last.time)
+        if entry is None and self._alike[info.id, last.cluster, last.user] >= MAX_ALIKE:
+            key = (*key[:3], REST, last.user)
+            entry = self._growing(key, last.time)
         if entry is None:
             if len(self._open) >= MAX_OPEN_FINDINGS:
                 self._close_idle()
@@ -89,8 +101,7 @@ class FindingBook:
             finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
             if severity is not None:
                 finding.severity = severity
-            entry = self._open[key] = _Group(finding, later(last.time, info.window_seconds))
-            self._by_id[finding.id] = finding
+            entry = self._enter(key, _Group(finding, later(last.time, info.window_seconds), last.user))
         else:
             if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
                 entry.finding.severity = severity
@@ -145,8 +156,27 @@ class FindingBook:
         """Findings that may still grow."""
         return (entry.finding for entry in self._open.values())
 
+    def _growing(self, key: tuple[object, ...], time: str) -> _Group | None:
+        """The group's finding that is open at that time, if there is one."""
+        entry = self._open.get(key)
+        if entry is not None and time >= entry.closes:
+            self._close(key)
+            return None
+        return entry
+
+    def _enter(self, key: tuple[object, ...], entry: _Group) -> _Group:
+        self._open[key] = entry
+        self._by_id[entry.finding.id] = entry.finding
+        self._alike[entry.finding.rule, entry.finding.cluster, entry.user] += 1
+        return entry
+
     def _close(self, key: tuple[object, ...]) -> None:
-        finding = self._open.pop(key).finding
+        entry = self._open.pop(key)
+        finding = entry.finding
+        alike = (finding.rule, finding.cluster, entry.user)
+        self._alike[alike] -= 1
+        if not self._alike[alike]:
+            del self._alike[alike]
         self._by_id.pop(finding.id, None)
         self._closed.append(finding)
 
@@ -171,17 +201,20 @@ class FindingBook:
     def snapshot(self) -> bytes:
         """Every open finding with what it needs to grow."""
         return msgspec.msgpack.encode(
-            [_Saved(key, entry.finding, entry.closes, sorted(entry.requests)) for key, entry in self._open.items()],
+            [
+                _Saved(key, entry.finding, entry.closes, sorted(entry.requests), entry.user)
+                for key, entry in self._open.items()
+            ],
         )
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         self._open.clear()
         self._by_id.clear()
+        self._alike.clear()
         for saved in decode_state(data, list[_Saved], "saved findings"):
-            entry = self._open[saved.group] = _Group(saved.finding, saved.closes)
+            entry = self._enter(saved.group, _Group(saved.finding, saved.closes, saved.user))
             entry.requests.update(saved.requests)
-            self._by_id[saved.finding.id] = saved.finding
 
 
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:

@@ -69,3 +69,27 @@ def test_when_too_many_are_open_the_longest_idle_are_closed_early_and_none_is_lo
     assert closed == [ids[1], ids[2]]
     assert {finding.id for finding in book.open_findings()} == set(ids.values()) - set(closed)
     assert book.closed_early == 2
+
+
+def test_of_one_rule_and_identity_only_so_many_are_open_and_one_takes_the_rest(monkeypatch):
+    monkeypatch.setattr(findings, "MAX_ALIKE", 3)
+    by_agent = RuleInfo(id="r", title="Secret read", story="", group_by=("userAgent",))
+    book = FindingBook({"r": by_agent})
+
+    def read(number, user="ann"):
+        stub = handmade(number, resource="secrets", name="db", user=user)
+        return book.add(by_agent, Hit("r", None, {"userAgent": f"{user}-{number}"}), stub)
+
+    own = [read(number) for number in range(3)]
+    rest = read(3)
+    restarted = FindingBook({"r": by_agent})
+    restarted.restore(book.snapshot())
+    for each in (book, restarted):
+        stub = handmade(4, resource="secrets", name="db", user="ann")
+        assert each.add(by_agent, Hit("r", None, {"userAgent": "ann-4"}), stub).id == rest.id
+    assert rest.count == 2
+    assert rest.explain["group"] == [findings.REST, "ann"]
+    assert read(5, "bob").id not in {rest.id, *(finding.id for finding in own)}
+    assert len(list(book.open_findings())) == 5
+    book.close_before("9999")
+    assert read(6).count == 1
