@@ -66,3 +66,25 @@ def _has_ended(group):
             return True
         time.sleep(0.05)
     return False
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_who_ends_the_first_process_ends_all_and_no_file_stays(log, tmp_path, number, code):
+    scan = subprocess.Popen(
+        [sys.executable, "-m", "kubewake", "scan", "-q", "-j", "2", "-o", "json", str(log)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+    )
+    try:
+        until = time.monotonic() + 30
+        while not list(tmp_path.glob("kubewake-read-*/*")) and time.monotonic() < until:
+            time.sleep(0.01)
+        scan.send_signal(number)
+        assert scan.wait(timeout=30) == code
+        assert _has_ended(scan.pid)
+    finally:
+        if not _has_ended(scan.pid):
+            os.killpg(scan.pid, signal.SIGKILL)
+    assert not list(tmp_path.glob("kubewake-read-*"))

@@ -47,6 +47,7 @@ class Access:
 
     def __init__(self, state: RbacState | None = None) -> None:
         self.state = RbacState() if state is None else state
+        self.changes = 0
 
     def observe(self, stub: Stub) -> None:
         """Learn from a write or a deletion; other requests say nothing."""
@@ -56,8 +57,10 @@ class Access:
         written = stub.values.get(OBJECT)
         if written is not None:
             self.state.put(written, stub.namespace)
+            self.changes += 1
         elif stub.verb == "delete":
             self.state.remove(kind, stub.namespace, stub.name)
+            self.changes += 1
 
     def reach(self, identity: str) -> list[str]:
         """The blast radius of an identity in plain sentences; empty where nothing is known."""

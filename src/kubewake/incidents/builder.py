@@ -85,7 +85,7 @@ class IncidentBuilder:
         self._reach = reach
         self._book = CampaignBook(lineage.sessions, bar)
         self._flow = Flow(lineage.sessions, self._book)
-        self._built: dict[str, tuple[int, Incident]] = {}
+        self._built: dict[str, tuple[tuple[int, int], Incident]] = {}
         self._cluster = ""
         self._lately: OrderedDict[int, EventRef] = OrderedDict()
         self._aside: dict[int, list[tuple[Piece, EventRef] | None]] = {}
@@ -270,9 +270,10 @@ class IncidentBuilder:
 
     def _incident(self, campaign: Campaign) -> Incident:
         built = self._built.get(campaign.id)
-        if built is None or built[0] != campaign.version:
+        state = (campaign.version, 0 if self._reach is None else self._reach.changes)
+        if built is None or built[0] != state:
             incident = build_incident(campaign, self._lineage.sessions, self._infos, self._book.bar, self._reach)
-            built = self._built[campaign.id] = (campaign.version, incident)
+            built = self._built[campaign.id] = (state, incident)
         return built[1]
 
     def current(self) -> list[Incident]:

@@ -43,6 +43,9 @@ MAX_ENTITIES = 60
 class Reach(Protocol):
     """What the identities of an incident can do, from RBAC."""
 
+    changes: int
+    """Grows whenever what it says may have changed."""
+
     def reach(self, identity: str) -> list[str]:
         """Plain sentences on what this username can reach."""
         ...

@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 import tempfile
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -49,7 +51,10 @@ def read_parallel(
     context = multiprocessing.get_context("forkserver")
     _shield_workers()
     workers = processes - 1
-    folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
+    try:
+        folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
+    except OSError as error:
+        raise _no_room(error) from error
     pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, reader.since, reader.until, folder.name))
     try:
         under_way: deque[_Group] = deque()
@@ -91,10 +96,14 @@ class _Group:
             observation = _decode(file.read_bytes())
             file.unlink()
         except OSError as error:
-            folder = tempfile.gettempdir()
-            advice = "set TMPDIR to one with room, or scan with --jobs 1"
-            raise StoreError(f"{folder}: the temporary folder fails: {error.strerror or error}; {advice}") from error
+            raise _no_room(error) from error
         return observation
+
+
+def _no_room(error: OSError) -> StoreError:
+    return StoreError(
+        f"the temporary folder fails: {error.strerror or error}; set TMPDIR to one with room, or scan with --jobs 1"
+    )
 
 
 _decode = msgspec.msgpack.Decoder(Observation).decode
@@ -138,6 +147,16 @@ def _start_worker(knowledge: Knowledge, since: str, until: str, folder: str) -> 
     _folder = Path(folder)
     look_rarely()
     keep_freed()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Outlive nobody who was killed, and leave none of the files behind that nobody will read."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    shutil.rmtree(_folder, ignore_errors=True)
+    os._exit(1)
 
 
 def _read_in_worker(number: int, chunks: list[Chunk]) -> str:

@@ -133,13 +133,19 @@ def test_severity_and_confidence(incident):
 
 def test_blast_radius_is_asked_of_rbac(new_teller):
     class Access:
-        def reach(self, identity):
-            return [f"{identity} can read every secret"]
+        changes = 0
 
-    teller = new_teller(reach=Access())
+        def reach(self, identity):
+            return [] if self.changes else [f"{identity} can read every secret"]
+
+    access = Access()
+    teller = new_teller(reach=access)
     teller.say(0, "t-secrets", resource="secrets")
     [incident] = teller.incidents
     assert incident.blast_radius == ["ann: ann can read every secret"]
+    access.changes = 1
+    [incident] = teller.incidents
+    assert incident.blast_radius == []
 
 
 def test_incident_survives_json(incident):
