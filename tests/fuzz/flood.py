@@ -21,7 +21,7 @@ from kubewake.pipeline.scan import scan
 from kubewake.sources.chunk import Chunk
 
 ACTOR = "mallory"
-A_SECOND = 200
+A_SECOND = 50
 CAP_MB = 1_000
 CHUNK_LINES = 3_000
 STAMP = "%Y-%m-%dT%H:%M:%S.%fZ"
