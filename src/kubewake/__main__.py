@@ -2,9 +2,7 @@
 
 import difflib
 import os
-import signal
 import sys
-from types import FrameType
 
 from kubewake import __version__
 from kubewake.cli import NAMES, overview
@@ -14,15 +12,9 @@ INTERRUPTED = 130
 """What shells expect after Ctrl-C: 128 plus the signal's number."""
 
 
-def end(number: int, _frame: FrameType | None) -> None:
-    """End in order, so that no process and no temporary file stays behind."""
-    raise SystemExit(128 + number)
-
-
 def main() -> None:
     """Run the command line and leave with its exit code."""
     arguments = sys.argv[1:]
-    signal.signal(signal.SIGTERM, end)
     try:
         raise SystemExit(answer(arguments))
     except KeyboardInterrupt:

@@ -12,6 +12,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
+from types import FrameType
 
 import msgspec
 
@@ -55,6 +56,7 @@ def read_parallel(
         folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
     except OSError as error:
         raise _no_room(error) from error
+    before = _end_in_order_on_sigterm()
     pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, reader.since, reader.until, folder.name))
     try:
         under_way: deque[_Group] = deque()
@@ -73,6 +75,8 @@ def read_parallel(
     finally:
         pool.shutdown(cancel_futures=True)
         folder.cleanup()
+        if before is not None:
+            signal.signal(signal.SIGTERM, before)
 
 
 class _Group:
@@ -127,6 +131,22 @@ def _shield_workers() -> None:
     resource_tracker.ensure_running()
     with interrupts_held():
         forkserver.ensure_running()
+
+
+def _end_in_order_on_sigterm() -> signal.Handlers | None:
+    """Let SIGTERM end the process as an error does, so that no process and no file stays behind.
+
+    Answers what it did before; None where somebody else decides that.
+    """
+    before = signal.getsignal(signal.SIGTERM)
+    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
+        return None
+    signal.signal(signal.SIGTERM, _end)
+    return before
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
 
 
 @contextmanager
