@@ -88,3 +88,46 @@ def test_who_ends_the_first_process_ends_all_and_no_file_stays(log, tmp_path, nu
         if not _has_ended(scan.pid):
             os.killpg(scan.pid, signal.SIGKILL)
     assert not list(tmp_path.glob("kubewake-read-*"))
+
+
+LOST = """
+import os, signal, sys, time, weakref
+from kubewake import __main__ as command
+
+class Thing: pass
+
+def run(arguments):
+    thing = Thing()
+    reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    del thing
+    try:
+        time.sleep(20)
+    finally:
+        time.sleep(1)
+        sys.stderr.write("in order\\n")
+
+command.answer = run
+command.main()
+"""
+"""A command in which Ctrl-C falls into a callback whose exceptions Python drops."""
+
+
+def _run_lost(tmp_path, code):
+    (tmp_path / "lost.py").write_text(code, encoding="utf-8")
+    return subprocess.run([sys.executable, "-m", "lost"], capture_output=True, timeout=15, check=False, cwd=tmp_path)
+
+
+def test_ctrl_c_that_python_drops_arrives_and_what_ends_in_order_is_left_to(tmp_path):
+    ended = _run_lost(tmp_path, LOST)
+    assert (ended.returncode, ended.stderr) == (130, b"in order\nkubewake: interrupted\n")
+
+
+def test_ctrl_c_in_a_text_that_python_runs_ends_with_the_same_code(tmp_path):
+    ended = _run_lost(tmp_path, LOST.replace("time.sleep(20)", "exec('time.sleep(20)')"))
+    assert (ended.returncode, ended.stderr) == (130, b"in order\nkubewake: interrupted\n")
+
+
+def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
+    ignore = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
+    ended = _run_lost(tmp_path, ignore + LOST.replace("sleep(20)", "sleep(1)"))
+    assert (ended.returncode, ended.stderr) == (0, b"in order\n")
