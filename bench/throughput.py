@@ -127,12 +127,11 @@ def decode_compressed(path: Path) -> int:
 def decode_and_facts(path: Path) -> int:
     from kubewake.facts import Facts
     from kubewake.formats import batches
-    from kubewake.sources.files import FileSource, load
+    from kubewake.sources.files import FileSource, loaded
 
     count = 0
-    for chunk in FileSource([str(path)]).chunks():
-        data, _ = load(chunk)
-        for batch in batches(data, file=chunk.file, first_line=chunk.first_line, hint=chunk.format):
+    for chunk, first_line, data, _ in loaded(FileSource([str(path)]).chunks()):
+        for batch in batches(data, file=chunk.file, first_line=first_line, hint=chunk.format):
             for event in batch.events:
                 facts = Facts(event)
                 facts.value("outcome")

@@ -148,6 +148,8 @@ class Observation(Struct, kw_only=True):
     malformed_total: int = 0
     faults: list[Malformed] = []
     """Where events are judged in part, because fields of them are missing or of a wrong kind."""
+    lines: int = 0
+    """How many lines it covers, where they are numbered from 1 in it; 0 where they have their numbers in the file."""
     partial: int = 0
     skipped: int = 0
     skipped_reasons: dict[str, int] = {}

@@ -29,7 +29,7 @@ import zstandard
 from kubewake import formats
 from kubewake.event import Batch
 from kubewake.formats.times import are_normal
-from kubewake.sources.files import FileSource, load
+from kubewake.sources.files import FileSource, loaded
 from tests.unit.formats import test_aks, test_eks, test_gke, test_normalised
 from tests.unit.formats.samples import native, text
 
@@ -229,10 +229,10 @@ def check_file(data: bytes, folder: Path, generator: Generator) -> None:
     path = folder / FILE
     path.write_bytes(packed)
     yielded = 0
-    for chunk in FileSource([str(path)], chunk_bytes=generator.random.choice((100, 10_000))).chunks():
-        content, malformed = load(chunk)
+    chunks = FileSource([str(path)], chunk_bytes=generator.random.choice((100, 10_000))).chunks()
+    for chunk, first_line, content, malformed in loaded(chunks):
         yielded += len(malformed)
-        for batch in formats.batches(content, file=FILE, first_line=chunk.first_line, hint=chunk.format):
+        for batch in formats.batches(content, file=FILE, first_line=first_line, hint=chunk.format):
             yielded += len(batch.events) + len(batch.malformed) + batch.skipped
     assert yielded or is_blank(data) or is_blank(packed), "a silent file"
 

@@ -28,6 +28,7 @@ class Progress:
                 TimeRemainingColumn(),
                 console=Console(stderr=True),
                 transient=True,
+                auto_refresh=False,  # no thread beside those that read
             )
             self._task = self._bar.add_task("read", total=self._size_bytes or None, events=0)
             self._bar.start()
@@ -37,7 +38,7 @@ class Progress:
         """Count an observation."""
         if not self._hidden:
             self._events += observation.events
-            self._bar.update(self._task, advance=observation.size_bytes, events=self._events)
+            self._bar.update(self._task, advance=observation.size_bytes, events=self._events, refresh=True)
 
     def __exit__(
         self,

@@ -36,11 +36,10 @@ _NEXT_DOCUMENT = re.compile(rb"\n(?=[{\[])")
 
 
 class Piece(Struct, frozen=True):
-    """Whole lines of input, one record a line. `offset` is where they stand in a plain file, None where rewritten."""
+    """Whole lines of input, one record a line."""
 
     first_line: int
     data: bytes
-    offset: int | None = None
 
 
 class _Place(Enum):

@@ -1,6 +1,6 @@
 """Bytes to heads: the way that `scan` and followed logs take, where most events need not be decoded whole."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 
 import msgspec
 
@@ -110,8 +110,8 @@ def line_blocks(
     cluster: str = "",
     hint: str | None = None,
     block_bytes: int = BLOCK_BYTES,
-) -> Iterator[Lines | HeadBatch]:
-    """As `head_batches`, with native lines not looked at yet."""
+) -> Generator[Lines | HeadBatch, None, int]:
+    """As `head_batches`, with native lines not looked at yet. Returns the number of the line behind the last."""
     data = data.removeprefix(BYTE_ORDER_MARK)
     hint = sniff(data) if hint is None else hint
     if hint != NATIVE:
@@ -119,7 +119,7 @@ def line_blocks(
             data, file=file, first_line=first_line, cluster=cluster, hint=hint, block_bytes=block_bytes
         ):
             yield heads_of(batch)
-        return
+        return first_line + data.count(b"\n")
     position, line, length = 0, first_line, len(data)
     while position < length:
         end = block_end(data, position, block_bytes)
@@ -127,6 +127,7 @@ def line_blocks(
         yield block
         line += data.count(b"\n", position, end) if block.line_breaks < 0 else block.line_breaks
         position = end
+    return line
 
 
 def head_batches(

@@ -7,7 +7,8 @@ from kubewake.engine.access import Access
 from kubewake.engine.order import Order
 from kubewake.errors import InputError
 from kubewake.facts import Context
-from kubewake.pipeline.reading import grouped, read_chunks
+from kubewake.pipeline.numbering import numbered
+from kubewake.pipeline.reading import read_all
 from kubewake.rbac import RbacState
 from kubewake.rbac.usage import RbacUsage
 from kubewake.rules.ruleset import RuleSet
@@ -20,8 +21,7 @@ def learn(paths: Sequence[str], state: RbacState, usage: RbacUsage) -> None:
     order = Order()
     access = Access(state)
     events = 0
-    for group in grouped(FileSource(paths).chunks()):
-        observation = read_chunks(reader, group)
+    for observation in numbered(read_all(FileSource(paths).chunks(), reader)):
         events += observation.events
         order.put(observation)
         for stub in order.take():

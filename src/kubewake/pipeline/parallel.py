@@ -10,34 +10,53 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import forkserver, resource_tracker
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 import msgspec
 
 from kubewake.engine import Reader
 from kubewake.errors import StoreError
 from kubewake.observation import Observation
-from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.memory import keep_freed, look_rarely
+from kubewake.pipeline.memory import look_rarely
 from kubewake.pipeline.reading import grouped, read_chunks
 from kubewake.sources.chunk import Chunk
+
+try:
+    from kubewake.pipeline.parcel import Receiver, Sender
+except ImportError:  # built without a C compiler
+
+    class Sender:  # type: ignore[no-redef]
+        """As `parcel.Sender`."""
+
+        def __init__(self, name: int) -> None:
+            pass
+
+        def pack(self, observation: Observation) -> bytes:
+            return msgspec.msgpack.encode(observation)
+
+    class Receiver:  # type: ignore[no-redef]
+        """As `parcel.Receiver`."""
+
+        def unpack(self, data: bytes) -> Observation:
+            return msgspec.msgpack.decode(data, type=Observation)
+
 
 GROUPS_PER_WORKER = 2
 """Groups of chunks under way per worker: enough to keep it busy."""
 
 GROUPS_IN_STORE = 4
-"""Groups of plain files under way besides, as what is read is put together in bursts."""
+"""Groups under way besides, as what is read is put together in bursts."""
+
+CHUNKS_AT_ONCE = 2
+"""Read here before it is asked again whether what is next has come."""
 
 STEP_BACK = 10
 """How much nicer the workers are than the process that puts together what they read, for which everybody waits."""
 
 PARALLEL_FROM_BYTES = 48 * 1024 * 1024
-"""Smaller inputs are done before a second process has started."""
-
-_reader: Reader | None = None
-_folder = Path()
+"""Smaller inputs are done before a second process is of use."""
 
 
 def default_workers(size_bytes: int) -> int:
@@ -45,33 +64,32 @@ def default_workers(size_bytes: int) -> int:
     return 1 if size_bytes < PARALLEL_FROM_BYTES else len(os.sched_getaffinity(0))
 
 
-def read_parallel(
-    chunks: Iterable[Chunk], knowledge: Knowledge, reader: Reader, processes: int
-) -> Iterator[Observation]:
-    """Observations in the order of the chunks, read by so many processes: by this one, with its reader, when it would wait."""
-    context = multiprocessing.get_context("forkserver")
-    _shield_workers()
-    workers = processes - 1
+def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> Iterator[Observation]:
+    """Observations in the order of the chunks, read by so many processes: by this one, with its reader, when it would wait.
+
+    The others are forked once the first observation is read, so that they begin with all that the reader has learnt. No
+    other thread should be at work then.
+    """
+    groups = grouped(chunks)
+    first = next(groups, None)
+    if first is None:
+        return
+    under_way = deque([_Group([read_chunks(reader, first)])])
     try:
         folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
     except OSError as error:
         raise _no_room(error) from error
     before = _end_in_order_on_sigterm()
-    pool = ProcessPoolExecutor(workers, context, _start_worker, (knowledge, reader.since, reader.until, folder.name))
+    workers = processes - 1
+    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start_worker, (reader, Path(folder.name)))
+    receiver = Receiver()
     try:
-        under_way: deque[_Group] = deque()
-        for number, group in enumerate(grouped(chunks)):
-            light = [chunk.light() for chunk in group]
-            file: Future[str] = Future()  # of the first group, which is read here while the workers start
-            if number:
-                with interrupts_held():  # as submitting may start a worker
-                    file = pool.submit(_read_in_worker, number, light)
-            under_way.append(_Group(light, file))
-            store = 0 if any(chunk.data for chunk in light) else GROUPS_IN_STORE
-            if len(under_way) >= workers * GROUPS_PER_WORKER + store:
-                yield _next(under_way, reader)
+        for number, group in enumerate(groups):
+            under_way.append(_Group.sent(group, number, Path(folder.name), pool))
+            if len(under_way) >= workers * GROUPS_PER_WORKER + GROUPS_IN_STORE:
+                yield from _next(under_way, reader, receiver)
         while under_way:
-            yield _next(under_way, reader)
+            yield from _next(under_way, reader, receiver)
     finally:
         pool.shutdown(cancel_futures=True)
         folder.cleanup()
@@ -80,28 +98,63 @@ def read_parallel(
 
 
 class _Group:
-    """Chunks that a worker reads, unless it is taken from them."""
+    """Chunks on their way to what is read from them: by a worker, unless they are taken back from it and read here."""
 
-    def __init__(self, chunks: list[Chunk], file: Future[str]) -> None:
-        self.chunks = chunks
-        self.file = file
-        """Where a worker has put their observation."""
-        self.observation: Observation | None = None
+    def __init__(self, read: Iterable[Observation] = ()) -> None:
+        self._read = list(read)
+        self._chunks: deque[Chunk] = deque()
+        self._store: Path | None = None
+        self._file: Future[str] | None = None
+        """Where the worker will have put the observation."""
 
-    @property
-    def is_ready(self) -> bool:
-        return self.observation is not None or self.file.done()
-
-    def take(self) -> Observation:
-        if self.observation is not None:
-            return self.observation
+    @classmethod
+    def sent(cls, chunks: Iterable[Chunk], number: int, folder: Path, pool: ProcessPoolExecutor) -> Self:
+        """A group that the next free worker reads. What stands in no plain file is put into one for it."""
+        group = cls()
+        group._store = folder / f"{number}.lines"
         try:
-            file = Path(self.file.result())
-            observation = _decode(file.read_bytes())
-            file.unlink()
+            with group._store.open("wb") as store:
+                group._chunks.extend(chunk.light(store) for chunk in chunks)
         except OSError as error:
             raise _no_room(error) from error
-        return observation
+        with _interrupts_held():
+            group._file = pool.submit(_read_in_worker, number, list(group._chunks))
+        return group
+
+    @property
+    def is_waited_for(self) -> bool:
+        """Whether a worker has it, and has not read it yet."""
+        return self._file is not None and not self._file.done()
+
+    def read_some(self, reader: Reader) -> bool:
+        """Read a few chunks with this reader; False where there are none, or a worker has begun with them."""
+        if self._file is not None and self._file.cancel():
+            self._file = None
+        if self._file is not None or not self._chunks:
+            return False
+        few = [self._chunks.popleft() for _ in range(min(CHUNKS_AT_ONCE, len(self._chunks)))]
+        self._read.append(read_chunks(reader, few))
+        return True
+
+    def observations(self, reader: Reader, receiver: Receiver) -> Iterator[Observation]:
+        """All that was read, once it is there. What was begun here is read to its end."""
+        if self._file is not None:
+            yield _received(self._file, receiver)
+        yield from self._read
+        if self._file is None and self._chunks:
+            yield read_chunks(reader, self._chunks)
+        if self._store is not None:
+            self._store.unlink(missing_ok=True)
+
+
+def _received(name: Future[str], receiver: Receiver) -> Observation:
+    try:
+        file = Path(name.result())
+        observation = receiver.unpack(file.read_bytes())
+        file.unlink()
+    except OSError as error:
+        raise _no_room(error) from error
+    return observation
 
 
 def _no_room(error: OSError) -> StoreError:
@@ -110,27 +163,12 @@ def _no_room(error: OSError) -> StoreError:
     )
 
 
-_decode = msgspec.msgpack.Decoder(Observation).decode
-
-
-def _next(under_way: deque[_Group], reader: Reader) -> Observation:
-    """The next observation. As long as it is not there, groups that no worker has begun with are read here."""
+def _next(under_way: deque[_Group], reader: Reader, receiver: Receiver) -> Iterator[Observation]:
+    """What is next. As long as it is not there, chunks that no worker has begun with are read here."""
     for group in under_way:
-        if under_way[0].is_ready:
-            break
-        if not group.is_ready and group.file.cancel():
-            group.observation = read_chunks(reader, group.chunks)
-    return under_way.popleft().take()
-
-
-def _shield_workers() -> None:
-    """Have workers born deaf to Ctrl-C, which a terminal sends to all of them: the main process ends them in order.
-
-    They inherit the signal mask of the process that forks them. The resource tracker goes first, as it resets the mask.
-    """
-    resource_tracker.ensure_running()
-    with interrupts_held():
-        forkserver.ensure_running()
+        while under_way[0].is_waited_for and group.read_some(reader):
+            pass
+    yield from under_way.popleft().observations(reader, receiver)
 
 
 def _end_in_order_on_sigterm() -> signal.Handlers | None:
@@ -150,8 +188,11 @@ def _end(number: int, _frame: FrameType | None) -> None:
 
 
 @contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Let a Ctrl-C wait: one that falls between the steps of starting a process leaves it half started."""
+def _interrupts_held() -> Iterator[None]:
+    """Let a Ctrl-C wait: one that falls between the steps of starting a process leaves it half started.
+
+    Processes that are started meanwhile are deaf to it. A terminal sends it to all of them, but the first ends the others.
+    """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
@@ -159,32 +200,44 @@ def interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _start_worker(knowledge: Knowledge, since: str, until: str, folder: str) -> None:
-    global _reader, _folder  # noqa: PLW0603  # one reader a process is what its caches are for
+class _Worker:
+    """What a process has that reads for another."""
+
+    def __init__(self, reader: Reader, folder: Path) -> None:
+        self._reader = reader
+        self._folder = folder
+        self._sender = Sender(os.getpid())
+
+    def read(self, number: int, chunks: list[Chunk]) -> str:
+        """Read chunks; answers the name of the file that holds their observation.
+
+        Through a pipe it would take the receiver a hundred turns, before each of which what it is at must make way.
+        """
+        file = self._folder / str(number)
+        file.write_bytes(self._sender.pack(read_chunks(self._reader, chunks)))
+        return str(file)
+
+    def end_with_parent(self) -> None:
+        """Outlive nobody who was killed, and leave none of the files behind that nobody will read."""
+        parent = multiprocessing.parent_process()
+        assert parent is not None
+        parent.join()
+        shutil.rmtree(self._folder, ignore_errors=True)
+        os._exit(1)
+
+
+_worker: _Worker | None = None
+
+
+def _start_worker(reader: Reader, folder: Path) -> None:
+    global _worker  # noqa: PLW0603  # a pool hands nothing else to what it calls
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     os.nice(STEP_BACK)
-    rules, context = knowledge.load()
-    _reader = Reader(rules, context, since=since, until=until)
-    _folder = Path(folder)
     look_rarely()
-    keep_freed()
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Outlive nobody who was killed, and leave none of the files behind that nobody will read."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    shutil.rmtree(_folder, ignore_errors=True)
-    os._exit(1)
+    _worker = _Worker(reader, folder)
+    threading.Thread(target=_worker.end_with_parent, daemon=True).start()
 
 
 def _read_in_worker(number: int, chunks: list[Chunk]) -> str:
-    """Read chunks; answers the name of the file that holds their observation.
-
-    Through a pipe it would take the receiver a hundred turns, before each of which what it is at must make way.
-    """
-    assert _reader is not None
-    file = _folder / str(number)
-    file.write_bytes(msgspec.msgpack.encode(read_chunks(_reader, chunks)))
-    return str(file)
+    assert _worker is not None
+    return _worker.read(number, chunks)

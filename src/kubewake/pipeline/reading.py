@@ -17,16 +17,17 @@ CHUNKS_PER_OBSERVATION = 16
 
 
 def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
-    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well.
+    """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well, whose lines
+    are all numbered or all not.
 
     Take each group's before the next group; one at a time, so that their memory is used again and again.
     """
-    number, size, file = 0, 0, ""
+    number, size, kind = 0, 0, ("", False)
 
     def group_of(chunk: Chunk) -> int:
-        nonlocal number, size, file
-        if size >= CHUNKS_PER_OBSERVATION or chunk.file != file:
-            number, size, file = number + 1, 0, chunk.file
+        nonlocal number, size, kind
+        if size >= CHUNKS_PER_OBSERVATION or kind != (chunk.file, chunk.first_line is None):
+            number, size, kind = number + 1, 0, (chunk.file, chunk.first_line is None)
         size += 1
         return number
 
@@ -34,21 +35,28 @@ def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
         yield group
 
 
+def read_all(chunks: Iterable[Chunk], reader: Reader) -> Iterator[Observation]:
+    """Observations in the order of the chunks."""
+    return (read_chunks(reader, group) for group in grouped(chunks))
+
+
 def read_chunks(reader: Reader, chunks: Iterable[Chunk]) -> Observation:
-    """Decode and judge chunks of one file."""
+    """Decode and judge chunks of one file; see `Observation.lines`."""
     malformed: list[Malformed] = []
-    file = ""
+    file, line, is_numbered = "", 1, False
 
     def blocks() -> Iterator[HeadBatch | Lines]:
-        nonlocal file
+        nonlocal file, line, is_numbered
         for chunk in chunks:
             file = chunk.file
             data, broken = load(chunk)
             malformed.extend(broken)
-            yield from line_blocks(
+            if chunk.first_line is not None:
+                line, is_numbered = chunk.first_line, True
+            line = yield from line_blocks(
                 data,
                 file=file,
-                first_line=chunk.first_line,
+                first_line=line,
                 cluster=chunk.cluster,
                 hint=chunk.format,
             )
@@ -57,6 +65,7 @@ def read_chunks(reader: Reader, chunks: Iterable[Chunk]) -> Observation:
     observation = reader.read(skipping.heard(blocks()))
     skipping.tell(observation)
     observation.file = file
+    observation.lines = 0 if is_numbered else line - 1
     observation.malformed = [*malformed, *observation.malformed]
     observation.malformed_total += len(malformed)
     return observation

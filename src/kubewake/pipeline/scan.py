@@ -11,8 +11,9 @@ from kubewake.finding import Finding, Incident, Notice, ResultDocument
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.memory import keep_freed, rare_collections
+from kubewake.pipeline.numbering import numbered
 from kubewake.pipeline.parallel import read_parallel
-from kubewake.pipeline.reading import grouped, read_chunks
+from kubewake.pipeline.reading import read_all
 from kubewake.pipeline.spill import FindingSpill
 from kubewake.rbac import RbacState
 from kubewake.redact import redact_value
@@ -42,11 +43,7 @@ def scan(
     fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
     spill = FindingSpill()
     reader = Reader(rules, context, since=since, until=until)
-    if workers > 1:
-        observations = read_parallel(chunks, knowledge, reader, workers)
-    else:
-        observations = (read_chunks(reader, group) for group in grouped(chunks))
-    for observation in observations:
+    for observation in numbered(read_parallel(chunks, reader, workers) if workers > 1 else read_all(chunks, reader)):
         fold.absorb(observation)
         if on_change is None:
             fold.advance_in_silence()

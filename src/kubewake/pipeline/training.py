@@ -7,7 +7,8 @@ from kubewake.engine import Fold, Reader
 from kubewake.logs import logger
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
-from kubewake.pipeline.reading import grouped, read_chunks
+from kubewake.pipeline.numbering import numbered
+from kubewake.pipeline.reading import read_all
 from kubewake.sources.files import FileSource
 
 
@@ -25,8 +26,7 @@ def fold_logs(
     """
     rules, context = knowledge.load()
     reader, fold = Reader(rules, context, until=until), Fold(rules, baselines=knowledge.baselines())
-    for group in grouped(FileSource(paths, cluster=cluster).chunks()):
-        observation = read_chunks(reader, group)
+    for observation in numbered(read_all(FileSource(paths, cluster=cluster).chunks(), reader)):
         fold.absorb(observation)
         fold.advance_in_silence()
         fold.closed()

@@ -3,6 +3,8 @@
 import os
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from kubewake.event import Malformed
 from kubewake.formats.documents import Documents, Piece
 
@@ -57,11 +59,22 @@ class Splitting:
             yield Piece(line, b"".join(tail))
 
 
-class PlainSplitting:
-    """Cuts a file of lines into pieces that say where in the file they stand.
+class Span(Struct, frozen=True):
+    """Whole lines of a plain file, not read yet."""
 
-    Looks for the line break at which a piece ends before it reads the piece, so that nothing is copied: fresh memory for
-    every chunk costs more than reading it.
+    first_line: int | None
+    """None where it follows from what stands before in the file, or it is the first."""
+    offset: int
+    length: int
+
+    def read(self, descriptor: int) -> bytes:
+        """The lines; fewer where the file has shrunk."""
+        return os.pread(descriptor, self.length, self.offset)
+
+
+class PlainSplitting:
+    """Cuts a file of lines into spans, of which only the line breaks where they end are looked for: reading and counting is
+    left to who needs them whole. Only behind a line that is passed over are all counted here.
     """
 
     def __init__(self, name: str, limit: int, malformed: list[Malformed], chunk_bytes: int) -> None:
@@ -70,28 +83,40 @@ class PlainSplitting:
         self._malformed = malformed
         self._chunk_bytes = chunk_bytes
 
-    def __call__(self, descriptor: int) -> Iterator[Piece]:
+    def __call__(self, descriptor: int) -> Iterator[Span]:
         """`descriptor` is an open file; its position does not matter."""
-        offset, line = 0, 1
+        offset = 0
+        line: int | None = None
         while True:
             last = offset + self._chunk_bytes - 1
-            end = self._line_end(descriptor, last, last + self._limit)
-            if end is not None:
-                data = os.pread(descriptor, end - offset, offset)
+            found = self._line_end(descriptor, last, last + self._limit)
+            if found is not None:
+                end = min(found, os.fstat(descriptor).st_size)
             else:
                 # The line that runs past the limit begins at the last line break of the chunk.
-                data = os.pread(descriptor, self._chunk_bytes, offset)
-                data = data[: data.rfind(b"\n") + 1]
-            if data:
-                yield Piece(line, data, offset)
-                offset += len(data)
-                line += count_breaks(data)
-            if end is None:
+                end = offset + os.pread(descriptor, self._chunk_bytes, offset).rfind(b"\n") + 1
+            if end > offset:
+                yield Span(line, offset, end - offset)
+                line = None if line is None else line + self._count(descriptor, offset, end)
+                offset = end
+            elif found is not None:
+                break
+            if found is None:
+                line = 1 + self._count(descriptor, 0, offset) if line is None else line
                 self._malformed.append(too_long(self._name, line, self._limit))
                 offset = self._line_end(descriptor, offset, None) or 0
                 line += 1
-            elif not data:
+
+    def _count(self, descriptor: int, start: int, end: int) -> int:
+        """The line breaks between two places."""
+        breaks = 0
+        while start < end:
+            data = os.pread(descriptor, min(self._chunk_bytes, end - start), start)
+            if not data:
                 break
+            breaks += count_breaks(data)
+            start += len(data)
+        return breaks
 
     def _line_end(self, descriptor: int, start: int, stop: int | None) -> int | None:
         """Where the line ends that holds byte `start`, or the file; None when that is not before `stop`."""

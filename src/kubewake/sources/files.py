@@ -4,11 +4,13 @@ import glob
 import os
 import select
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from msgspec.structs import replace
 
 from kubewake.errors import InputError
 from kubewake.event import Malformed
@@ -16,7 +18,7 @@ from kubewake.formats import describe, sniff
 from kubewake.formats.documents import RECORD_LIMIT_BYTES, Piece, is_document
 from kubewake.sources.chunk import Chunk
 from kubewake.sources.compression import READ_BYTES, BadStream, inflate
-from kubewake.sources.cutting import PlainSplitting, Recutting, Splitting
+from kubewake.sources.cutting import PlainSplitting, Recutting, Span, Splitting
 from kubewake.sources.times import cut_before, first_time, last_time, later
 
 CHUNK_BYTES = 4 * 1024 * 1024
@@ -134,14 +136,19 @@ class FileSource:
         name = STDIN_NAME if file == STDIN else file
         malformed: list[Malformed] = []
         format_ = self._format
-        for piece, sniffed in self._pieces(file, name, chunk_bytes, malformed):
+        for piece, descriptor, sniffed in self._pieces(file, name, chunk_bytes, malformed):
             format_ = format_ or sniffed
+            if isinstance(piece, Span):
+                data, offset, length = None, piece.offset, piece.length
+            else:
+                data, offset, length = piece.data, None, len(piece.data)
             yield Chunk(
                 file=name,
                 first_line=piece.first_line,
-                length=len(piece.data),
-                offset=piece.offset,
-                data=piece.data,
+                length=length,
+                offset=offset,
+                data=data,
+                descriptor=descriptor,
                 format=format_,
                 cluster=self._cluster,
                 malformed=tuple(malformed),
@@ -152,8 +159,8 @@ class FileSource:
 
     def _pieces(
         self, file: str, name: str, chunk_bytes: int, malformed: list[Malformed]
-    ) -> Iterator[tuple[Piece, str | None]]:
-        """Pieces of one file, each with the format that the file was recognised as."""
+    ) -> Iterator[tuple[Piece | Span, int | None, str | None]]:
+        """Pieces of one file, each with the open file in which it stands and the format that the file was recognised as."""
         layers: list[str] = []
         line = 0
         try:
@@ -169,22 +176,25 @@ class FileSource:
                     if not head:
                         return
                 documents = is_document(head)
-                pieces: Iterator[Piece]
+                pieces: Iterator[Piece | Span]
+                descriptor: int | None = None
                 if documents:
                     pieces = Recutting(name, self._limit, malformed)(chain((head,), blocks))
                 elif layers or file == STDIN or not stream.seekable():
                     pieces = Splitting(name, self._limit, malformed)(chain((head,), blocks))
                 else:
-                    pieces = PlainSplitting(name, self._limit, malformed, chunk_bytes)(stream.fileno())
+                    descriptor = stream.fileno()
+                    pieces = PlainSplitting(name, self._limit, malformed, chunk_bytes)(descriptor)
                 sniffed: str | None = None
                 for piece in pieces:
                     if sniffed is None:
-                        sniffed = self._format or sniff(piece.data)
+                        data = piece.read(stream.fileno()) if isinstance(piece, Span) else piece.data
+                        sniffed = self._format or sniff(data)
                         if sniffed is not None or name not in self.recognised:
                             self.recognised[name] = describe(sniffed, documents=documents, layers=layers)
-                    line = piece.first_line
-                    yield piece, sniffed
-                    line += piece.data.count(b"\n") if layers else 0
+                    line = piece.first_line or 0
+                    yield piece, descriptor, sniffed
+                    line += piece.data.count(b"\n") if layers and isinstance(piece, Piece) else 0
         except BadStream as error:
             malformed.append(Malformed(name, line, str(error)))
         except OSError as error:
@@ -201,6 +211,9 @@ class _Ahead:
 
     def _next(self) -> None:
         self.chunk = next(self._chunks, None)
+        if self.chunk is not None and self.chunk.data is None:
+            data, malformed = load(self.chunk)
+            self.chunk = replace(self.chunk, data=data, length=len(data), malformed=tuple(malformed))
         if self.chunk is not None and self.chunk.data:
             self.time = max(self.time, first_time(self.chunk.data) or "")
 
@@ -231,14 +244,12 @@ class _Ahead:
 def _part(chunk: Chunk, start: int, end: int, malformed: tuple[Malformed, ...]) -> Chunk:
     """The lines from byte `start` to byte `end` of a chunk's data."""
     data = chunk.data or b""
-    return Chunk(
-        file=chunk.file,
-        first_line=chunk.first_line + data.count(b"\n", 0, start),
+    return replace(
+        chunk,
+        first_line=None if chunk.first_line is None else chunk.first_line + data.count(b"\n", 0, start),
         length=end - start,
         offset=None if chunk.offset is None else chunk.offset + start,
         data=data[start:end],
-        format=chunk.format,
-        cluster=chunk.cluster,
         malformed=malformed,
     )
 
@@ -302,16 +313,30 @@ def load(chunk: Chunk) -> tuple[bytes, list[Malformed]]:
     if chunk.data is not None:
         return chunk.data, malformed
     try:
-        with open(chunk.file, "rb", 0) as stream:  # noqa: PTH123
-            stream.seek(chunk.offset or 0)
-            data = stream.read(chunk.length)
+        if chunk.descriptor is not None:
+            data = os.pread(chunk.descriptor, chunk.length, chunk.offset or 0)
+        else:
+            with open(chunk.stored or chunk.file, "rb", 0) as stream:  # noqa: PTH123
+                data = os.pread(stream.fileno(), chunk.length, chunk.offset or 0)
     except OSError as error:
         data, reason = b"", f"cannot be read: {error.strerror or error}"
     else:
         reason = "the file shrank while it was read"
     if len(data) < chunk.length:
-        malformed.append(Malformed(chunk.file, chunk.first_line, f"{chunk.length - len(data)} bytes lost: {reason}"))
+        malformed.append(
+            Malformed(chunk.file, chunk.first_line or 0, f"{chunk.length - len(data)} bytes lost: {reason}")
+        )
     return data, malformed
+
+
+def loaded(chunks: Iterable[Chunk]) -> Iterator[tuple[Chunk, int, bytes, list[Malformed]]]:
+    """Each chunk with the number of its first line, and what `load` answers."""
+    next_line: dict[str, int] = {}
+    for chunk in chunks:
+        data, malformed = load(chunk)
+        first_line = next_line.get(chunk.file, 1) if chunk.first_line is None else chunk.first_line
+        next_line[chunk.file] = first_line + data.count(b"\n")
+        yield chunk, first_line, data, malformed
 
 
 _PEEK_BYTES = 256 * 1024

@@ -15,7 +15,7 @@ from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.lists import merged
 from kubewake.rules.pack import NOTHING, lists_named, load_builtin, load_files
 from kubewake.rules.ruleset import RuleSet
-from kubewake.sources.files import FileSource, load
+from kubewake.sources.files import FileSource, loaded
 
 Log = Callable[[], Iterable[Batch]]
 """A log that can be read more than once."""
@@ -45,14 +45,11 @@ def log_batches(paths: Sequence[str]) -> Iterator[Batch]:
     """
     events = 0
     reason = ""
-    for chunk in FileSource(list(paths)).chunks():
-        data, malformed = load(chunk)
+    for chunk, first_line, data, malformed in loaded(FileSource(list(paths)).chunks()):
         reason = reason or next((item.reason for item in malformed), "")
         if malformed:
             yield Batch(file=chunk.file, events=[], lines=[], malformed=malformed)
-        for batch in batches(
-            data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format
-        ):
+        for batch in batches(data, file=chunk.file, first_line=first_line, cluster=chunk.cluster, hint=chunk.format):
             events += len(batch.events)
             reason = reason or next((item.reason for item in batch.malformed), "")
             yield batch

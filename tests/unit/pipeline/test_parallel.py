@@ -45,7 +45,7 @@ def test_what_several_processes_read_comes_in_order_and_the_first_one_reads_too(
         return read_chunks(reader, chunks)
 
     monkeypatch.setattr(parallel, "read_chunks", reading_here)
-    found = list(parallel.read_parallel(source.chunks(), knowledge, new_reader(knowledge), PROCESSES))
+    found = list(parallel.read_parallel(source.chunks(), new_reader(knowledge), PROCESSES))
     assert found == expected
     # While the worker starts, which takes longer than reading the whole log, the first process goes on. None is read twice.
     assert 0 < len(read_here) <= len(expected)
@@ -60,7 +60,7 @@ def test_no_more_is_under_way_than_is_told(source, knowledge):
             yield chunk
 
     most = (PROCESSES - 1) * parallel.GROUPS_PER_WORKER + parallel.GROUPS_IN_STORE
-    observations = parallel.read_parallel(chunks(), knowledge, new_reader(knowledge), PROCESSES)
+    observations = parallel.read_parallel(chunks(), new_reader(knowledge), PROCESSES)
     next(observations)
     assert len(drawn) <= most + 1
     observations.close()
@@ -69,7 +69,7 @@ def test_no_more_is_under_way_than_is_told(source, knowledge):
 def test_where_no_temporary_file_can_be_written_the_error_says_what_to_do(source, knowledge, monkeypatch, tmp_path):
     full = tmp_path / "gone"
     monkeypatch.setattr(parallel.tempfile, "TemporaryDirectory", lambda prefix: Gone(full))
-    observations = parallel.read_parallel(source.chunks(), knowledge, new_reader(knowledge), PROCESSES)
+    observations = parallel.read_parallel(source.chunks(), new_reader(knowledge), PROCESSES)
     with pytest.raises(StoreError, match="No such file or directory; set TMPDIR to one with room"):
         list(observations)
 

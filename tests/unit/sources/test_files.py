@@ -4,6 +4,8 @@ import os
 import pickle
 import subprocess
 import sys
+from io import BytesIO
+from tempfile import NamedTemporaryFile
 
 import pytest
 import zstandard
@@ -11,7 +13,7 @@ import zstandard
 from kubewake import formats
 from kubewake.errors import InputError
 from kubewake.sources import files
-from kubewake.sources.files import FileSource, expand, load, time_range
+from kubewake.sources.files import FileSource, expand, load, loaded, time_range
 from tests.unit.formats.samples import lines, native, text
 
 
@@ -24,15 +26,18 @@ def read(*paths, pickled=True, **options):
     """Events as (audit id, file, line), malformed, and the source."""
     source = FileSource([str(path) for path in paths], **options)
     found, malformed = [], []
-    for chunk in source.chunks():
-        data, wrong = load(pickle.loads(pickle.dumps(chunk.light())) if pickled else chunk)
-        malformed += wrong
-        assert len(data) == chunk.length
-        for batch in formats.batches(
-            data, file=chunk.file, first_line=chunk.first_line, cluster=chunk.cluster, hint=chunk.format
-        ):
-            malformed += batch.malformed
-            found += [(event.audit_id, batch.file, line) for event, line in zip(batch.events, batch.lines, strict=True)]
+    with NamedTemporaryFile(buffering=0) as store:
+        chunks = (pickle.loads(pickle.dumps(chunk.light(store))) if pickled else chunk for chunk in source.chunks())
+        for chunk, first_line, data, wrong in loaded(chunks):
+            malformed += wrong
+            assert len(data) == chunk.length
+            for batch in formats.batches(
+                data, file=chunk.file, first_line=first_line, cluster=chunk.cluster, hint=chunk.format
+            ):
+                malformed += batch.malformed
+                found += [
+                    (event.audit_id, batch.file, line) for event, line in zip(batch.events, batch.lines, strict=True)
+                ]
     return found, malformed, source
 
 
@@ -58,10 +63,18 @@ def test_a_plain_file_in_chunks_of_any_size(log, chunk_bytes, pickled):
 
 def test_chunks_of_a_plain_file_travel_without_their_bytes(log):
     (chunk,) = FileSource([str(log)]).chunks()
-    assert chunk.data
-    sent = pickle.dumps(chunk.light())
+    sent = pickle.dumps(chunk.light(BytesIO()))
     assert len(sent) < 1000
-    assert load(pickle.loads(sent)) == (chunk.data, [])
+    assert load(pickle.loads(sent)) == (log.read_bytes(), [])
+
+
+def test_a_file_that_is_renamed_is_read_to_its_end(log):
+    chunks = FileSource([str(log)], chunk_bytes=1000).chunks()
+    expected = log.read_bytes()
+    data = load(next(chunks))[0]
+    log.rename(log.with_suffix(".1"))
+    log.write_bytes(lines(at(1)))
+    assert data + b"".join(load(chunk)[0] for chunk in chunks) == expected
 
 
 def test_chunks_cover_the_file_without_gap_or_overlap(log):
@@ -208,7 +221,10 @@ def test_a_first_line_past_the_limit_is_named_too(tmp_path, monkeypatch):
 
 
 def test_a_file_that_shrinks_is_named(log):
-    chunks = [pickle.loads(pickle.dumps(chunk.light())) for chunk in FileSource([str(log)], chunk_bytes=1000).chunks()]
+    chunks = [
+        pickle.loads(pickle.dumps(chunk.light(BytesIO())))
+        for chunk in FileSource([str(log)], chunk_bytes=1000).chunks()
+    ]
     log.write_bytes(b"")
     data, malformed = load(chunks[-1])
     assert data == b""
@@ -305,11 +321,10 @@ def test_time_range(tmp_path, log):
 @pytest.mark.parametrize("compress", [bytes, gzip.compress])
 def test_standard_input(log, compress):
     script = (
-        "from kubewake.sources.files import FileSource, load\n"
+        "from kubewake.sources.files import FileSource, loaded\n"
         "from kubewake import formats\n"
-        "for chunk in FileSource(['-'], cluster='c').chunks():\n"
-        "    data, _ = load(chunk)\n"
-        "    for batch in formats.batches(data, file=chunk.file, first_line=chunk.first_line, hint=chunk.format):\n"
+        "for chunk, first_line, data, _ in loaded(FileSource(['-'], cluster='c').chunks()):\n"
+        "    for batch in formats.batches(data, file=chunk.file, first_line=first_line, hint=chunk.format):\n"
         "        print(batch.file, chunk.cluster, len(batch.events), list(batch.lines)[-1])\n"
     )
     done = subprocess.run(
