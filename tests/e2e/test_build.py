@@ -55,6 +55,7 @@ def test_with_a_compiler_the_wheel_holds_the_extensions(tmp_path):
     assert sorted(name.partition(".")[0] for name in extensions(wheel)) == [
         "kubewake/engine/keyset",
         "kubewake/engine/tally",
+        "kubewake/pipeline/parcel",
         "kubewake/sources/linebreaks",
     ]
     assert "none-any" not in wheel.name
