@@ -6,7 +6,7 @@ import sys
 
 from kubewake import __version__
 from kubewake.cli import NAMES, overview
-from kubewake.cli.interruption import heed_interrupts, interrupt_has_arrived
+from kubewake.cli.interruption import Terminated, heed_interruptions, interruption_has_arrived
 from kubewake.errors import ExitCode, KubewakeError
 
 INTERRUPTED = 130
@@ -16,11 +16,14 @@ INTERRUPTED = 130
 def main() -> None:
     """Run the command line and leave with its exit code."""
     arguments = sys.argv[1:]
-    heed_interrupts()
+    heed_interruptions()
     try:
         raise SystemExit(answer(arguments))
+    except Terminated:
+        interruption_has_arrived()
+        raise
     except KeyboardInterrupt:
-        interrupt_has_arrived()
+        interruption_has_arrived()
         sys.stderr.write("kubewake: interrupted\n")
         raise SystemExit(INTERRUPTED) from None
     except BrokenPipeError:

@@ -79,7 +79,7 @@ def test_who_ends_the_first_process_ends_all_and_no_file_stays(log, tmp_path, nu
     )
     try:
         until = time.monotonic() + 30
-        while not list(tmp_path.glob("kubewake-read-*/*")) and time.monotonic() < until:
+        while not list(tmp_path.glob("kubewake-read-*/[0-9]")) and time.monotonic() < until:
             time.sleep(0.01)
         scan.send_signal(number)
         assert scan.wait(timeout=30) == code
@@ -98,7 +98,7 @@ class Thing: pass
 
 def run(arguments):
     thing = Thing()
-    reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.SIGINT))
+    reference = weakref.ref(thing, lambda _: os.kill(os.getpid(), signal.NAME))
     del thing
     try:
         time.sleep(20)
@@ -109,17 +109,20 @@ def run(arguments):
 command.answer = run
 command.main()
 """
-"""A command in which Ctrl-C falls into a callback whose exceptions Python drops."""
+"""A command in which a signal falls into a callback whose exceptions Python drops."""
 
 
-def _run_lost(tmp_path, code):
-    (tmp_path / "lost.py").write_text(code, encoding="utf-8")
+def _run_lost(tmp_path, code, name="SIGINT"):
+    (tmp_path / "lost.py").write_text(code.replace("NAME", name), encoding="utf-8")
     return subprocess.run([sys.executable, "-m", "lost"], capture_output=True, timeout=15, check=False, cwd=tmp_path)
 
 
-def test_ctrl_c_that_python_drops_arrives_and_what_ends_in_order_is_left_to(tmp_path):
-    ended = _run_lost(tmp_path, LOST)
-    assert (ended.returncode, ended.stderr) == (130, b"in order\nkubewake: interrupted\n")
+@pytest.mark.parametrize(
+    ("name", "code", "text"), [("SIGINT", 130, b"in order\nkubewake: interrupted\n"), ("SIGTERM", 143, b"in order\n")]
+)
+def test_a_signal_that_python_drops_arrives_and_what_ends_in_order_is_left_to(tmp_path, name, code, text):
+    ended = _run_lost(tmp_path, LOST, name)
+    assert (ended.returncode, ended.stderr) == (code, text)
 
 
 def test_ctrl_c_in_a_text_that_python_runs_ends_with_the_same_code(tmp_path):
@@ -127,7 +130,8 @@ def test_ctrl_c_in_a_text_that_python_runs_ends_with_the_same_code(tmp_path):
     assert (ended.returncode, ended.stderr) == (130, b"in order\nkubewake: interrupted\n")
 
 
-def test_an_ignored_ctrl_c_stays_ignored(tmp_path):
-    ignore = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN); "
-    ended = _run_lost(tmp_path, ignore + LOST.replace("sleep(20)", "sleep(1)"))
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_an_ignored_signal_stays_ignored(tmp_path, name):
+    ignore = "import signal; signal.signal(signal.NAME, signal.SIG_IGN); "
+    ended = _run_lost(tmp_path, ignore + LOST.replace("sleep(20)", "sleep(1)"), name)
     assert (ended.returncode, ended.stderr) == (0, b"in order\n")

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import Self
 
 import msgspec
@@ -79,7 +78,6 @@ def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> It
         folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
     except OSError as error:
         raise _no_room(error) from error
-    before = _end_in_order_on_sigterm()
     workers = processes - 1
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start_worker, (reader, Path(folder.name)))
     receiver = Receiver()
@@ -93,8 +91,6 @@ def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> It
     finally:
         pool.shutdown(cancel_futures=True)
         folder.cleanup()
-        if before is not None:
-            signal.signal(signal.SIGTERM, before)
 
 
 class _Group:
@@ -169,22 +165,6 @@ def _next(under_way: deque[_Group], reader: Reader, receiver: Receiver) -> Itera
         while under_way[0].is_waited_for and group.read_some(reader):
             pass
     yield from under_way.popleft().observations(reader, receiver)
-
-
-def _end_in_order_on_sigterm() -> signal.Handlers | None:
-    """Let SIGTERM end the process as an error does, so that no process and no file stays behind.
-
-    Answers what it did before; None where somebody else decides that.
-    """
-    before = signal.getsignal(signal.SIGTERM)
-    if before is not signal.SIG_DFL or threading.current_thread() is not threading.main_thread():
-        return None
-    signal.signal(signal.SIGTERM, _end)
-    return before
-
-
-def _end(number: int, _frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
 
 
 @contextmanager
