@@ -47,6 +47,7 @@ def cli_page() -> str:
     parts.append("## Exit codes\n\n| code | meaning |\n| --- | --- |")
     parts += [f"| {int(code)} | {meaning} |" for code, meaning in exit_codes()]
     parts.append("| 130 | Interrupted with Ctrl-C. |")
+    parts.append("| 143 | Ended with SIGTERM; `serve` ends in order with 0. |")
     return "\n".join(parts) + "\n"
 
 
