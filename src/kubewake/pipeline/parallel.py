@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
 
 import msgspec
 
@@ -66,14 +65,8 @@ def default_workers(size_bytes: int) -> int:
 def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> Iterator[Observation]:
     """Observations in the order of the chunks, read by so many processes: by this one, with its reader, when it would wait.
 
-    The others are forked once the first observation is read, so that they begin with all that the reader has learnt. No
-    other thread should be at work then.
+    The others are forked from this one, in which no other thread should be at work then.
     """
-    groups = grouped(chunks)
-    first = next(groups, None)
-    if first is None:
-        return
-    under_way = deque([_Group([read_chunks(reader, first)])])
     try:
         folder = tempfile.TemporaryDirectory(prefix="kubewake-read-")
     except OSError as error:
@@ -81,9 +74,10 @@ def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> It
     workers = processes - 1
     pool = ProcessPoolExecutor(workers, multiprocessing.get_context("fork"), _start_worker, (reader, Path(folder.name)))
     receiver = Receiver()
+    under_way: deque[_Group] = deque()
     try:
-        for number, group in enumerate(groups):
-            under_way.append(_Group.sent(group, number, Path(folder.name), pool))
+        for number, group in enumerate(grouped(chunks)):
+            under_way.append(_Group(group, number, Path(folder.name), pool))
             if len(under_way) >= workers * GROUPS_PER_WORKER + GROUPS_IN_STORE:
                 yield from _next(under_way, reader, receiver)
         while under_way:
@@ -96,26 +90,18 @@ def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> It
 class _Group:
     """Chunks on their way to what is read from them: by a worker, unless they are taken back from it and read here."""
 
-    def __init__(self, read: Iterable[Observation] = ()) -> None:
-        self._read = list(read)
-        self._chunks: deque[Chunk] = deque()
-        self._store: Path | None = None
-        self._file: Future[str] | None = None
-        """Where the worker will have put the observation."""
-
-    @classmethod
-    def sent(cls, chunks: Iterable[Chunk], number: int, folder: Path, pool: ProcessPoolExecutor) -> Self:
-        """A group that the next free worker reads. What stands in no plain file is put into one for it."""
-        group = cls()
-        group._store = folder / f"{number}.lines"
+    def __init__(self, chunks: Iterable[Chunk], number: int, folder: Path, pool: ProcessPoolExecutor) -> None:
+        """Send chunks to the next free worker. What stands in no plain file is put into one for it."""
+        self._store = folder / f"{number}.lines"
         try:
-            with group._store.open("wb") as store:
-                group._chunks.extend(chunk.light(store) for chunk in chunks)
+            with self._store.open("wb") as store:
+                self._chunks = deque(chunk.light(store) for chunk in chunks)
         except OSError as error:
             raise _no_room(error) from error
+        self._read: list[Observation] = []
         with _interrupts_held():
-            group._file = pool.submit(_read_in_worker, number, list(group._chunks))
-        return group
+            self._file: Future[str] | None = pool.submit(_read_in_worker, number, list(self._chunks))
+        """Where the worker will have put the observation; None where it was not begun there."""
 
     @property
     def is_waited_for(self) -> bool:
@@ -139,8 +125,7 @@ class _Group:
         yield from self._read
         if self._file is None and self._chunks:
             yield read_chunks(reader, self._chunks)
-        if self._store is not None:
-            self._store.unlink(missing_ok=True)
+        self._store.unlink(missing_ok=True)
 
 
 def _received(name: Future[str], receiver: Receiver) -> Observation:

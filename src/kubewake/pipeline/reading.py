@@ -15,6 +15,9 @@ from kubewake.sources.files import load
 CHUNKS_PER_OBSERVATION = 16
 """64 MiB of log: the more events an observation covers, the fewer stubs stand for the ordinary ones."""
 
+FIRST_CHUNKS = 2
+"""In the first observation; each next one may cover twice as much, so that who waits for it can begin soon."""
+
 
 def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
     """Chunks that are read into one observation: neighbours of one file, so that ordinary events aggregate well, whose lines
@@ -26,7 +29,7 @@ def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
 
     def group_of(chunk: Chunk) -> int:
         nonlocal number, size, kind
-        if size >= CHUNKS_PER_OBSERVATION or kind != (chunk.file, chunk.first_line is None):
+        if size >= min(FIRST_CHUNKS << number, CHUNKS_PER_OBSERVATION) or kind != (chunk.file, chunk.first_line is None):
             number, size, kind = number + 1, 0, (chunk.file, chunk.first_line is None)
         size += 1
         return number
