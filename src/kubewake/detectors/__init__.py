@@ -55,6 +55,8 @@ class Scene(NamedTuple):
     """Whether the credential has an id."""
     by_admin: bool
     """Whether the role that allowed it is cluster-admin."""
+    by_cluster_binding: bool
+    """Whether a ClusterRoleBinding allowed it."""
 
 
 def scene_of(stub: Stub) -> Scene:
@@ -72,6 +74,7 @@ def scene_of(stub: Stub) -> Scene:
         bool(stub.secret_token),
         bool(stub.credential),
         '"cluster-admin"' in stub.reason,
+        "ClusterRoleBinding" in stub.reason,
     )
 
 
@@ -93,6 +96,8 @@ class Detector(Protocol):
     """True for a detector that measures rates: it also gets the repeats of ordinary behaviours."""
     of_people: ClassVar[bool]
     """True for a detector that has no use for what known components do within their job."""
+    of_hits: ClassVar[bool]
+    """True for a detector that has no use for what no rule has hit."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
@@ -142,14 +147,15 @@ def detector(
     version: int = 1,
     counts: bool = False,
     of_people: bool = False,
+    of_hits: bool = False,
     wants: Wants | None = None,
 ) -> Callable[[D], D]:
     """Register a detector class and what it can say.
 
     `@detector(INFO, resources={"pods"})` sets the class's `infos`, `resources` and `version`. One that measures rates
     `counts`: it also gets the repeats of ordinary behaviours, which others see once an hour. One `of_people` does not
-    get what known components do within their job, unless a rule has hit it. `wants` keeps stubs away that it would pass
-    over in silence; of a repeat it is told who acts, and nothing else.
+    get what known components do within their job, unless a rule has hit it. One `of_hits` gets only what a rule has
+    hit. `wants` keeps stubs away that it would pass over in silence; of a repeat it is told who acts, and nothing else.
     """
 
     def register(cls: D) -> D:
@@ -158,6 +164,7 @@ def detector(
         cls.version = version
         cls.counts = counts
         cls.of_people = of_people
+        cls.of_hits = of_hits
         cls.wants = None if wants is None else staticmethod(wants)
         cls.fleet = getattr(cls, "fleet", False)
         for info in infos:
@@ -212,6 +219,8 @@ class DetectorSet:
             item = self._detectors[f"{cls.infos[0].id}/{cls.version}"] = cls()
             if rules is not None and isinstance(item, Briefed):
                 item.brief(rules)
+        self.of_hits = all(item.of_hits for item in self._detectors.values())
+        """Whether no detector here has a use for what no rule has hit."""
         self._watchers: dict[tuple[Any, ...], tuple[Observe, ...]] = {}
         self._by_kind: dict[int, tuple[Observe, ...]] = {}
         """What `_watchers` says of stubs without hits."""
@@ -226,36 +235,21 @@ class DetectorSet:
         """What these detectors can say, by rule id."""
         return {info.id: info for item in self._detectors.values() for info in item.infos}
 
-    def observe(self, stub: Stub) -> Sequence[Detection]:
-        """Pass the stub to every detector that wants its scene."""
-        by_kind = self._by_kind_of_hits if stub.hits else self._by_kind
-        watchers = by_kind.get(stub.kind)
-        if watchers is None:
-            watchers = self._watching(stub, by_kind)
-        return self._ask(watchers, stub) if watchers else ()
+    def observe(self, stub: Stub, repeat: bool = False) -> Sequence[Detection]:
+        """Pass the stub to every detector that wants its scene; the `repeat` of an ordinary behaviour to those that count.
 
-    def _watching(self, stub: Stub, by_kind: "dict[int, tuple[Observe, ...]]") -> "tuple[Observe, ...]":
-        scene = scene_of(stub)
-        watchers = self._watchers.get(scene)
-        if watchers is None:
-            watchers = _remember(self._watchers, scene, self._of_scene(scene, stub))
-        if stub.kind:
-            if len(by_kind) >= KINDS_MAX:
-                by_kind.clear()
-            by_kind[stub.kind] = watchers
-        return watchers
-
-    def count(self, stub: Stub) -> Sequence[Detection]:
-        """Pass a repeat of an ordinary behaviour to the detectors that measure rates."""
-        counters = self._counters.get(stub.actor_kind)
-        if counters is None:
-            scene = Scene("", "", "", "", "allowed", stub.actor_kind, False, False, False, False, False, False)
-            counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
-            wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
-            counters = self._counters[stub.actor_kind] = wanted
-        return self._ask(counters, stub)
-
-    def _ask(self, asked: "tuple[Observe, ...]", stub: Stub) -> Sequence[Detection]:
+        Stubs are many, so that whom to ask is looked up and asked in one place.
+        """
+        if repeat:
+            asked = self._counters.get(stub.actor_kind)
+        elif stub.hits:
+            asked = self._by_kind_of_hits.get(stub.kind)
+        else:
+            asked = self._by_kind.get(stub.kind)
+        if asked is None:
+            asked = self._counting(stub) if repeat else self._watching(stub)
+        if not asked:
+            return ()
         found: list[Detection] = []
         try:
             for observe in asked:
@@ -266,6 +260,25 @@ class DetectorSet:
             self._go_on(asked, observe, stub, error, found)
         return found
 
+    def _watching(self, stub: Stub) -> "tuple[Observe, ...]":
+        scene = scene_of(stub)
+        watchers = self._watchers.get(scene)
+        if watchers is None:
+            watchers = _remember(self._watchers, scene, self._of_scene(scene, stub))
+        if stub.kind:
+            by_kind = self._by_kind_of_hits if stub.hits else self._by_kind
+            if len(by_kind) >= KINDS_MAX:
+                by_kind.clear()
+            by_kind[stub.kind] = watchers
+        return watchers
+
+    def _counting(self, stub: Stub) -> "tuple[Observe, ...]":
+        scene = Scene("", "", "", "", "allowed", stub.actor_kind, False, False, False, False, False, False, False)
+        counting = [item for item in self._detectors.values() if item.counts and item.resources is None]
+        wanted = tuple(item.observe for item in counting if self._is_wanted(item, scene, stub))
+        self._counters[stub.actor_kind] = wanted
+        return wanted
+
     def _go_on(
         self, asked: "tuple[Observe, ...]", failed: "Observe", stub: Stub, error: Exception, found: list[Detection]
     ) -> None:
@@ -274,7 +287,7 @@ class DetectorSet:
         for observe in asked[asked.index(failed) + 1 :]:
             try:
                 found.extend(observe(stub) or ())
-            except Exception as another:  # noqa: BLE001  # as in `_ask`
+            except Exception as another:  # noqa: BLE001  # as in `observe`
                 self._note(observe, stub, another)
 
     def _note(self, failed: "Observe", stub: Stub, error: Exception) -> None:
@@ -294,7 +307,7 @@ class DetectorSet:
             item.observe
             for item in self._detectors.values()
             if (item.resources is None or scene.resource in item.resources)
-            and not (item.of_people and scene.of_component and not scene.is_hit)
+            and (scene.is_hit or not (item.of_hits or (item.of_people and scene.of_component)))
             and self._is_wanted(item, scene, stub)
         )
 

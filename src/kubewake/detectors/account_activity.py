@@ -66,11 +66,8 @@ class AccountActivity:
         """Look at the next stub in event-time order."""
         if not self._span.begins <= stub.time < self._span.ends:
             self._span.turn_to(stub.time)
+            self._begin(self._span.number)
         day = self._span.number
-        if day > self._day:
-            self._day = day
-            self._requests.clear()
-            self._ranked.clear()
         user = stub.user
         last = self._last_days.pop(user, None)
         self._last_days[user] = day
@@ -79,14 +76,25 @@ class AccountActivity:
         found: tuple[Detection, ...] = ()
         if last is not None and day - last > SILENCE_DAYS:
             found = (_detection(stub, f"its first request after {day - last} days"),)
-        known = self._requests.get(user)
-        requests = stub.count if known is None else known + stub.count
-        if known is not None or len(self._requests) < ACCOUNTS_MAX:
-            self._requests[user] = requests
-        if requests >= BUSY_REQUESTS and len(self._ranked) < RANKS and user not in self._ranked:
+        if len(self._ranked) < RANKS and user not in self._ranked and self._count(user, stub.count) >= BUSY_REQUESTS:
             self._ranked.add(user)
             found += (_detection(stub, f"among the {RANKS} busiest service accounts of the day"),)
         return found
+
+    def _count(self, user: str, requests: int) -> int:
+        known = self._requests.get(user)
+        if known is None:
+            if len(self._requests) < ACCOUNTS_MAX:
+                self._requests[user] = requests
+            return requests
+        self._requests[user] = known + requests
+        return known + requests
+
+    def _begin(self, day: int) -> None:
+        if day > self._day:
+            self._day = day
+            self._requests.clear()
+            self._ranked.clear()
 
     def snapshot(self) -> bytes:
         """The counts of the day and the last day of each account."""
@@ -95,6 +103,7 @@ class AccountActivity:
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
+        self._span = Span(DAY_MINUTES)
         self._day, self._requests = saved.day, saved.requests
         self._last_days, self._ranked = saved.last_days, saved.ranked
 

@@ -7,13 +7,14 @@ import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import Ledger, moment
+from kubewake.detectors.ledger import Ledger, forget_oldest, moment
 from kubewake.finding import Attack, Severity
 from kubewake.observation import Stub
 from kubewake.rules.model import RuleInfo
 
 MAX_LEVELS = 50_000
-MAX_IDS = 50_000
+MAX_IDS = 55_000
+"""Audit-IDs remembered; when full, the oldest tenth goes."""
 LEARNING_EVENTS = 2_000
 LEARNING_SECONDS = 900.0
 """Events and time that must pass before silence means something."""
@@ -27,6 +28,8 @@ DOWNGRADES = 3
 """Behaviours that must lose detail within REPORT_SECONDS: one alone may be a policy with odd rules."""
 
 NOTHING: tuple[Detection, ...] = ()
+SETTLED = (0, 0)
+"""In place of a rank and a key: there is nothing to compare."""
 RANK = {"Metadata": 1, "Request": 2, "RequestResponse": 3}
 
 GAP = RuleInfo(
@@ -97,44 +100,47 @@ class AuditGap:
         """The latest event time as text: what is no later falls into no silence, and its time need not be read."""
         self._levels: Ledger[int, Level] = Ledger(MAX_LEVELS)
         """By hash of a behaviour (who, verb, resource, namespace)."""
-        self._ids: Ledger[int, int] = Ledger(MAX_IDS)
+        self._ids: dict[int, int] = {}
         """By hash of an Audit-ID: the request that it names."""
         self._downgrades: list[float] = []
         self._known: dict[int, tuple[int, int]] = {}
-        """By kind of stub: what `_rank_and_key` says of it."""
+        """By kind of stub: what `_rank_and_key` says of it; `SETTLED` where no more is to be learnt until a level changes."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the stub's time, level and Audit-ID."""
-        gap = loss = reuse = None
+        found = NOTHING
         count = stub.count
         last_time = stub.time if count == 1 else stub.last_time
-        if stub.time > self._latest or last_time > self._latest:
-            gap = self._listen(stub, last_time)
-            self._latest = max(self._latest, last_time)
+        if last_time > self._latest:
+            found = self._listen(stub, last_time)
+            self._latest = last_time
         self._events += count
         rank, key = self._known.get(stub.kind) or self._weight_of(stub)
         if rank:
-            level = self._levels.get(key)
-            if level is not None and level.rank == rank:
-                level.requests += count
-            else:
-                loss = self._change_level(stub, rank, key)
+            found += self._compare_level(stub, rank, key)
         if count == 1 and stub.audit_id and stub.stage != "RequestReceived":
-            reuse = self._identify(stub)
-        return [item for item in (gap, loss, reuse) if item is not None] if gap or loss or reuse else NOTHING
+            name, request = xxhash.xxh3_64_intdigest(stub.audit_id.encode()), stub.key >> 2
+            known = self._ids.get(name)
+            if known is None:
+                if len(self._ids) >= MAX_IDS:
+                    forget_oldest(self._ids)
+                self._ids[name] = request
+            elif known != request:
+                found += self._rename(stub, name, request)
+        return found
 
-    def _listen(self, stub: Stub, last_time: str) -> Detection | None:
+    def _listen(self, stub: Stub, last_time: str) -> tuple[Detection, ...]:
         now = moment(stub.time)
         clock = self._clock
         if not self._events:
             clock.first = clock.latest = now
         silence = now - clock.latest
-        found: Detection | None = None
+        found = NOTHING
         if silence > clock.silence:
             learnt = self._events >= LEARNING_EVENTS and clock.latest - clock.first >= LEARNING_SECONDS
             if learnt and silence >= GAP_SECONDS and silence >= GAP_FACTOR * clock.silence:
                 text = f"nothing was recorded for {silence / 60:.0f} minutes before {stub.time}"
-                found = _detection(stub, "silence", text)
+                found = (_detection(stub, "silence", text),)
             else:
                 clock.silence = silence
         clock.latest = max(clock.latest, moment(last_time))
@@ -148,36 +154,42 @@ class AuditGap:
             self._known[stub.kind] = weight
         return weight
 
-    def _change_level(self, stub: Stub, rank: int, key: int) -> Detection | None:
+    def _compare_level(self, stub: Stub, rank: int, key: int) -> tuple[Detection, ...]:
         level = self._levels.get(key)
+        if level is None or level.rank != rank:
+            return self._change_level(stub, rank, key, level)
+        if level.requests < LEVEL_REQUESTS:
+            level.requests += stub.count  # more do not matter
+        elif stub.kind:
+            self._known[stub.kind] = SETTLED
+        return NOTHING
+
+    def _change_level(self, stub: Stub, rank: int, key: int, level: Level | None) -> tuple[Detection, ...]:
+        if level is not None or len(self._levels) >= MAX_LEVELS:  # in a full memory, another one is forgotten
+            self._known.clear()
         if level is None or rank > level.rank or level.requests < LEVEL_REQUESTS:
             self._levels.put(key, Level(rank, stub.count))
-            return None
+            return NOTHING
         self._levels.put(key, Level(rank, stub.count))
         now = moment(stub.time)
         self._downgrades = [time for time in self._downgrades if now - time < REPORT_SECONDS]
         self._downgrades.append(now)
         if len(self._downgrades) < DOWNGRADES:
-            return None
+            return NOTHING
         what = f"{stub.verb} of {stub.resource}"
-        return _detection(stub, "level", f"requests such as {what} are recorded without the content they had before")
+        text = f"requests such as {what} are recorded without the content they had before"
+        return (_detection(stub, "level", text),)
 
-    def _identify(self, stub: Stub) -> Detection | None:
-        request = stub.key >> 2
-        name = xxhash.xxh3_64_intdigest(stub.audit_id.encode())
-        known = self._ids.get(name)
-        if known == request:
-            return None
-        self._ids.put(name, request)
-        if known is None:
-            return None
+    def _rename(self, stub: Stub, name: int, request: int) -> tuple[Detection, ...]:
+        del self._ids[name]  # so that it becomes the youngest
+        self._ids[name] = request
         text = f"{stub.user or 'an unauthenticated caller'} gave several requests the same id"
-        return _detection(stub, "id", text, "medium")
+        return (_detection(stub, "id", text, "medium"),)
 
     def snapshot(self) -> bytes:
         """All state."""
         self._clock.events = self._events
-        saved = _Saved(self._clock, self._levels.items(), self._ids.items(), self._downgrades)
+        saved = _Saved(self._clock, self._levels.items(), list(self._ids.items()), self._downgrades)
         return msgspec.msgpack.encode(saved)
 
     def restore(self, data: bytes) -> None:
@@ -187,15 +199,15 @@ class AuditGap:
         self._events = saved.clock.events
         self._latest = ""
         self._levels.fill(list(saved.levels))
-        self._ids.fill(list(saved.ids))
+        self._ids = dict(saved.ids)
         self._downgrades = saved.downgrades
 
 
 def _rank_and_key(stub: Stub) -> tuple[int, int]:
-    """How much is logged of the stub's behaviour, and a hash that stands for it; two noughts where that says nothing."""
+    """How much is logged of the stub's behaviour, and a hash that stands for it; `SETTLED` where that says nothing."""
     rank = RANK.get(stub.level, 0)
     if not rank or not stub.resource or stub.outcome != "allowed":
-        return 0, 0
+        return SETTLED
     behaviour = (stub.user, stub.verb, stub.api_group, stub.resource, stub.subresource, stub.namespace)
     return rank, xxhash.xxh3_64_intdigest("\0".join(behaviour).encode())
 

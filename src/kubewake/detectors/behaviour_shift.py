@@ -78,15 +78,18 @@ class BehaviourShift:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.actor_kind not in ("human", "serviceaccount", "node") or not stub.user:
+        if not stub.user:
             return ()
         now = microseconds(stub.time)
-        character = self._characters.renew(stub.user)
+        character = self._characters.get(stub.user)
         if character is None:
             character = Character(now)
             self._characters.put(stub.user, character)
+        else:
+            self._characters.renew(stub.user)
         requests = character.requests
-        character.requests += stub.count
+        if requests < HISTORY_REQUESTS:  # more do not matter
+            character.requests += stub.count
         day = now // DAY_MICROSECONDS
         behaviour = stub.kind or behaviour_of(stub)
         if self._familiar.get(behaviour) == day:

@@ -103,7 +103,8 @@ def shipped_rules() -> Mapping[str, RuleInfo]:
 @detector(
     SEQUENCE,
     SLOW,
-    wants=lambda scene: scene.is_hit and not scene.of_component and scene.actor_kind not in ("control-plane", "cloud"),
+    of_hits=True,
+    wants=lambda scene: not scene.of_component and scene.actor_kind not in ("control-plane", "cloud"),
 )
 class CampaignSequence:
     """Collects rule hits per identity."""
@@ -121,17 +122,18 @@ class CampaignSequence:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Add the stub's hits to the identity's record; report sequences that they complete."""
-        if not stub.hits or stub.values.get("actor.in_profile") or stub.actor_kind in ("control-plane", "cloud"):
-            return ()
         if not stub.user and not stub.source:
             return ()
         if self._rules is None:
             self.brief(shipped_rules())
+        for hit in stub.hits:
+            if hit.rule in self._serious and hit.suppressed_by is None:
+                return self._follow(stub, self._rules or self._serious)
+        return ()
+
+    def _follow(self, stub: Stub, rules: Mapping[str, RuleInfo]) -> Iterator[Detection]:
         known = self._serious
         serious = [known[hit.rule] for hit in stub.hits if hit.rule in known and hit.suppressed_by is None]
-        return self._follow(stub, serious, self._rules or known) if serious else ()
-
-    def _follow(self, stub: Stub, serious: list[RuleInfo], rules: Mapping[str, RuleInfo]) -> Iterator[Detection]:
         key = f"{stub.user} {stub.source}"
         now = moment(stub.time)
         steps = [item for item in self._steps.get(key) or [] if now - item.time <= HORIZON_SECONDS]
@@ -162,10 +164,11 @@ def _judge(
     if len(best) >= MIN_TACTICS and weight >= SEQUENCE_BAR:
         yield _detection(SEQUENCE, stub, identity, today, rules)
         return
-    span = now - min(item.time for item in steps)
+    if now - min([item.time for item in steps]) < SLOW_SPAN_SECONDS:
+        return
     apart = _apart(steps)
     weight, best = _weigh(apart, now, decay=True)
-    if span >= SLOW_SPAN_SECONDS and len(best) >= MIN_TACTICS and weight >= SLOW_BAR:
+    if len(best) >= MIN_TACTICS and weight >= SLOW_BAR:
         yield _detection(SLOW, stub, identity, apart, rules)
 
 

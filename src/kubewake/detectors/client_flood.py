@@ -7,9 +7,10 @@ import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import Ledger, moment
+from kubewake.detectors.ledger import Ledger
 from kubewake.finding import Attack
 from kubewake.observation import Stub
+from kubewake.rules.correlation import microseconds
 from kubewake.rules.model import RuleInfo
 
 MAX_CALLERS = 10_000
@@ -69,7 +70,7 @@ class ClientFlood:
         """Count the stub's user agent."""
         caller = f"{stub.user} {stub.source}"
         agents = self._callers.get(caller)
-        now = moment(stub.time)
+        now = microseconds(stub.time) / 1_000_000
         if agents is None or now - agents.start > WINDOW_SECONDS:
             agents = Agents(now, set())
             self._callers.put(caller, agents)

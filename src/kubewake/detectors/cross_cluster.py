@@ -1,6 +1,6 @@
 """The same hand in several clusters: one credential, person, outside address or attack tool with evidence in each."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import msgspec
 from msgspec import Struct
@@ -59,7 +59,7 @@ class _Saved(Struct):
     addresses: list[tuple[str, list[str]]]
 
 
-@detector(CROSS_CLUSTER, wants=lambda scene: scene.is_hit and scene.actor_kind not in ("control-plane", "cloud"))
+@detector(CROSS_CLUSTER, of_hits=True, wants=lambda scene: scene.actor_kind not in ("control-plane", "cloud"))
 class CrossCluster:
     """Remembers in which clusters each hand had a serious rule hit. One instance must see all clusters."""
 
@@ -70,23 +70,27 @@ class CrossCluster:
         self._addresses: Ledger[str, list[str]] = Ledger(MAX_HANDS)
         """Identities with hits from each public address, at most HUB_PRINCIPALS + 1."""
         self._rules: Mapping[str, RuleInfo] | None = None
+        self._serious: frozenset[str] = frozenset()
+        """Those of the rules whose hits are followed."""
 
     def brief(self, rules: Mapping[str, RuleInfo]) -> None:
         """Take the cards of the rules whose hits will come."""
         self._rules = rules
+        serious = (name for name, info in rules.items() if SEVERITY_RANK[info.level] >= SEVERITY_RANK["high"])
+        self._serious = frozenset(serious)
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Follow serious hits over clusters."""
-        if not stub.hits or not stub.cluster or stub.actor_kind in ("control-plane", "cloud"):
-            return
-        infos = shipped_rules() if self._rules is None else self._rules
-        serious = any(
-            hit.suppressed_by is None and SEVERITY_RANK[infos[hit.rule].level] >= SEVERITY_RANK["high"]
-            for hit in stub.hits
-            if hit.rule in infos
-        )
-        if not serious:
-            return
+        if not stub.cluster:
+            return ()
+        if self._rules is None:
+            self.brief(shipped_rules())
+        for hit in stub.hits:
+            if hit.suppressed_by is None and hit.rule in self._serious:
+                return self._follow(stub)
+        return ()
+
+    def _follow(self, stub: Stub) -> Iterator[Detection]:
         now = moment(stub.time)
         for hand in self._hands_of(stub):
             traces = self._hands.get(hand) or {}

@@ -68,6 +68,8 @@ KNOWN_ROLES: dict[str, tuple[str, ...]] = {
 """Powers of the default roles; see https://kubernetes.io/docs/reference/access-authn-authz/rbac/#user-facing-roles."""
 
 WORKLOADS = frozenset({"pods", "deployments", "daemonsets", "statefulsets", "replicasets", "jobs", "cronjobs", "*"})
+RBAC = "rbac.authorization.k8s.io"
+WRITES = frozenset({"create", "update", "patch"})
 RBAC_KINDS = frozenset({"roles", "clusterroles", "rolebindings", "clusterrolebindings", "*"})
 
 
@@ -84,7 +86,12 @@ class _Saved(Struct):
     reported: list[tuple[str, bool]]
 
 
-@detector(EFFECTIVE)
+@detector(
+    EFFECTIVE,
+    wants=lambda scene: (
+        scene.by_cluster_binding or (scene.verb in WRITES and scene.api_group == RBAC and scene.outcome == "allowed")
+    ),
+)
 class EffectiveAdmin:
     """Keeps the powers of roles and who holds them."""
 
@@ -105,13 +112,12 @@ class EffectiveAdmin:
                 self._learnt.clear()
             self._learnt.add(stub.reason)
             self._learn(stub.reason)
-        is_change = stub.verb in ("create", "update", "patch") and stub.api_group == "rbac.authorization.k8s.io"
+        is_change = stub.verb in WRITES and stub.api_group == RBAC
         return self._judge(stub) if is_change and stub.outcome == "allowed" else ()
 
     def _judge(self, stub: Stub) -> Iterator[Detection]:
         if stub.values.get("request.dry_run"):
             return
-        self._learnt.clear()
         quiet = stub.actor_kind in ("control-plane", "cloud") or bool(stub.values.get("actor.in_profile"))
         name = stub.name or str(stub.values.get("object.name", ""))
         if stub.resource == "clusterroles":
@@ -122,6 +128,7 @@ class EffectiveAdmin:
             found = self._binding_written(stub, name)
         else:
             return
+        self._learnt.clear()
         news = [(subject, power) for subject, power in found if power and f"{subject} {power}" not in self._reported]
         for subject, power in news:
             self._reported.put(f"{subject} {power}", True)

@@ -1,6 +1,6 @@
 """Clients that go through endpoints and kinds of objects to see which of them answer."""
 
-from collections import defaultdict, deque
+from collections import deque
 from collections.abc import Iterable
 from typing import Any
 
@@ -86,7 +86,7 @@ READS_AND_WRITES = frozenset({"get", "list", "watch", "create", "update", "patch
 SYSTEM_KINDS = frozenset({"control-plane", "node", "cloud"})
 
 
-class Step(Struct, array_like=True, frozen=True):
+class Step(Struct, array_like=True, frozen=True, gc=False):
     """One request of a client, or several alike."""
 
     moment: int
@@ -96,40 +96,6 @@ class Step(Struct, array_like=True, frozen=True):
     code: int
     count: int
     evidence: Evidence
-
-
-class Client:
-    """The last minutes of one client, and what they come to."""
-
-    __slots__ = ("kinds", "outcomes", "paths", "requests", "steps")
-
-    def __init__(self, steps: Iterable[Step] = ()) -> None:
-        self.steps: deque[Step] = deque()
-        self.paths: dict[str, int] = defaultdict(int)
-        self.kinds: dict[str, int] = defaultdict(int)
-        self.outcomes: dict[str, int] = defaultdict(int)
-        self.requests = 0
-        for step in steps:
-            self.take(step)
-
-    def take(self, step: Step) -> None:
-        """Remember a step; beyond `STEPS_MAX` the oldest goes."""
-        if len(self.steps) >= STEPS_MAX:
-            self.drop_oldest()
-        self.steps.append(step)
-        self.paths[step.path] += 1
-        self.kinds[step.resource] += 1
-        self.outcomes[step.outcome] += 1
-        self.requests += step.count
-
-    def drop_oldest(self) -> None:
-        """Forget the oldest step."""
-        step = self.steps.popleft()
-        for counts, item in ((self.paths, step.path), (self.kinds, step.resource), (self.outcomes, step.outcome)):
-            counts[item] -= 1
-            if not counts[item]:
-                del counts[item]
-        self.requests -= step.count
 
 
 @detector(
@@ -144,13 +110,11 @@ class Enumeration:
     """Remembers the last minutes of every client that was refused something."""
 
     def __init__(self) -> None:
-        self._clients: dict[str, Client] = {}
+        self._clients: dict[str, deque[Step]] = {}
         self._refused: dict[str, int] = {}
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.actor_kind in SYSTEM_KINDS or stub.values.get("actor.in_profile"):
-            return ()
         anonymous = stub.actor_kind == "anonymous"
         if anonymous and not stub.resource and stub.outcome == "allowed":
             return ()  # health checks and public documents
@@ -161,14 +125,15 @@ class Enumeration:
             return ()
         key = f"{stub.source}\0{stub.user_agent}" if anonymous else f"{stub.source}\0\0{stub.user}"
         now = microseconds(stub.time)
-        window = _window(anonymous=anonymous, blind=blind)
-        client = self._clients.pop(key, None) or Client()
-        steps = client.steps
+        window = _window_of_stranger(blind=blind) if anonymous else MIXED_WINDOW_MICROSECONDS
+        steps = self._clients.pop(key, None)
+        if steps is None:
+            steps = deque(maxlen=STEPS_MAX)
         while steps and now - steps[0].moment >= window:
-            client.drop_oldest()
+            steps.popleft()
         path = stub.uri.partition("?")[0]
-        client.take(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
-        self._clients[key] = client
+        steps.append(Step(now, path, stub.resource, stub.outcome, stub.code, stub.count, evidence_of(stub)))
+        self._clients[key] = steps
         if len(self._clients) > CLIENTS_MAX:
             oldest = next(iter(self._clients))
             del self._clients[oldest]
@@ -176,10 +141,15 @@ class Enumeration:
         if stub.outcome != "allowed":
             self._refused[key] = now
         most = ANONYMOUS_REQUESTS_BELOW if anonymous else MIXED_REQUESTS_BELOW
-        if len(steps) <= PATHS_ABOVE or client.requests >= most or now - self._refused.get(key, -window) >= window:
+        if not PATHS_ABOVE < len(steps) < most or now - self._refused.get(key, -window) >= window:
             return ()
-        paths, kinds = len(client.paths), len(client.kinds) - ("" in client.kinds)
-        if paths <= PATHS_ABOVE or kinds <= KINDS_ABOVE or not _looks_around(client, anonymous=anonymous):
+        paths = len({step.path for step in steps})
+        if paths <= PATHS_ABOVE:
+            return ()
+        kinds = len({step.resource for step in steps} - {""})
+        if kinds <= KINDS_ABOVE or sum([step.count for step in steps]) >= most:
+            return ()
+        if not _looks_around(steps, anonymous=anonymous):
             return ()
         values: dict[str, Any] = {
             "paths": paths,
@@ -194,26 +164,23 @@ class Enumeration:
 
     def snapshot(self) -> bytes:
         """The steps of all clients, longest idle first, and when each was last refused."""
-        return msgspec.msgpack.encode(
-            ({key: list(client.steps) for key, client in self._clients.items()}, self._refused)
-        )
+        return msgspec.msgpack.encode(({key: list(steps) for key, steps in self._clients.items()}, self._refused))
 
     def restore(self, data: bytes) -> None:
         """Replace the state by that of a snapshot."""
         steps, self._refused = msgspec.msgpack.decode(data, type=tuple[dict[str, list[Step]], dict[str, int]])
-        self._clients = {key: Client(items) for key, items in steps.items()}
+        self._clients = {key: deque(items, STEPS_MAX) for key, items in steps.items()}
 
 
-def _window(*, anonymous: bool, blind: bool) -> int:
-    if blind:
-        return BLIND_WINDOW_MICROSECONDS
-    return ANONYMOUS_WINDOW_MICROSECONDS if anonymous else MIXED_WINDOW_MICROSECONDS
+def _window_of_stranger(*, blind: bool) -> int:
+    return BLIND_WINDOW_MICROSECONDS if blind else ANONYMOUS_WINDOW_MICROSECONDS
 
 
-def _looks_around(client: Client, *, anonymous: bool) -> bool:
-    if anonymous and "denied" not in client.outcomes:
-        return sum(step.count for step in client.steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
-    return "denied" in client.outcomes and (anonymous or "allowed" in client.outcomes)
+def _looks_around(steps: Iterable[Step], *, anonymous: bool) -> bool:
+    outcomes = {step.outcome for step in steps}
+    if anonymous and "denied" not in outcomes:
+        return sum(step.count for step in steps if step.code == NOT_FOUND) >= NOT_FOUND_ENOUGH
+    return "denied" in outcomes and (anonymous or "allowed" in outcomes)
 
 
 NOT_FOUND = 404

@@ -105,24 +105,26 @@ class FieldManager:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next write of a service account in event-time order."""
-        manager, now = manager_of(stub.uri), moment(stub.time)
-        identity = self._writer(stub.user, now)
-        hand = self._writer(f"{stub.user}\0{stub.pod_uid or stub.pod}", now) if stub.pod else identity
+        manager = manager_of(stub.uri)
+        identity = self._writer(stub.user, stub)
+        hand = self._writer(f"{stub.user}\0{stub.pod_uid or stub.pod}", stub) if stub.pod else identity
         # A foreign manner is not learnt: a thief's tenth write is foreign, too.
-        if _is_foreign(hand, manager) and (hand.has_habit(now) or identity.has_habit(now)):
+        if manager not in hand.managers and _is_foreign(hand, identity, manager, moment(stub.time)):
             usual = next(iter(hand.managers))
             values = {"writer.usual": usual or "a nameless writer", "writer.now": manager or "a nameless writer"}
             return (Detection(rule=FOREIGN.id, stub=stub, values=values, severity=None if stub.pod else "medium"),)
-        hand.learn(manager, stub.count)
-        if stub.pod:
-            identity.learn(manager, stub.count)
+        for writer in (hand, identity) if stub.pod else (hand,):
+            if writer.managers.get(manager, 0) < HABIT_WRITES:  # more do not matter
+                writer.learn(manager, stub.count)
         return ()
 
-    def _writer(self, name: str, now: float) -> Writer:
-        writer = self._writers.renew(name)  # who is at work is not the next to be forgotten
+    def _writer(self, name: str, stub: Stub) -> Writer:
+        writer = self._writers.get(name)
         if writer is None:
-            writer = Writer(now, {})
+            writer = Writer(moment(stub.time), {})
             self._writers.put(name, writer)
+        else:
+            self._writers.renew(name)  # who is at work is not the next to be forgotten
         return writer
 
     def snapshot(self) -> bytes:
@@ -136,8 +138,7 @@ class FieldManager:
 
 def manager_of(uri: str) -> str:
     """The field manager that a request states, cut where field managers end (128 characters); empty for none."""
-    query = uri.partition("?")[2]
-    return _manager_in(query) if "fieldManager=" in query else ""
+    return _manager_in(uri.partition("?")[2]) if "fieldManager=" in uri else ""
 
 
 @lru_cache(maxsize=4096)
@@ -145,9 +146,9 @@ def _manager_in(query: str) -> str:
     return parse_qs(query).get("fieldManager", [""])[0][:128]
 
 
-def _is_foreign(hand: Writer, manager: str) -> bool:
-    """Whether a manner is another program's than the only one that this hand has shown."""
-    if manager in hand.managers or len(hand.managers) != 1:
+def _is_foreign(hand: Writer, identity: Writer, manager: str, now: float) -> bool:
+    """Whether a manner is another program's than the only one that this hand has shown, out of habit."""
+    if len(hand.managers) != 1 or not (hand.has_habit(now) or identity.has_habit(now)):
         return False
     usual = next(iter(hand.managers))
     # Programs that state nothing begin to state their own name when they learn server-side apply.

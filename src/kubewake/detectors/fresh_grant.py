@@ -102,8 +102,8 @@ class FreshGrant:
         self._denials: Ledger[tuple[str, str, str, str, str], Denial] = Ledger(MAX_DENIALS)
         self._used: Ledger[str, str] = Ledger(MAX_USES)
         """By identity and grant: time of the grant whose use was reported."""
-        self._refused: set[str] = set()
-        """Users that may have been refused something; all others were not."""
+        self._refused: dict[str, set[str]] = {}
+        """By user: verbs of what may have been refused; nothing else was."""
         self._unrelated: set[str] = set()
         """Reasons that name nothing that was granted, until something else is."""
 
@@ -113,13 +113,13 @@ class FreshGrant:
             if stub.resource and stub.user:
                 refusal = Denial(stub.groups, stub.credential, evidence_of(stub))
                 self._denials.put(_action(stub), refusal)
-                self._refused.add(stub.user)
+                self._refused.setdefault(stub.user, set()).add(stub.verb)
                 if len(self._refused) > 2 * MAX_DENIALS:
-                    self._refused = _users(self._denials)
+                    self._refused = _verbs_by_user(self._denials)
             return ()
         if stub.outcome != "allowed":
             return ()
-        denial = self._denials.get(_action(stub)) if stub.user in self._refused else None
+        denial = self._denials.get(_action(stub)) if stub.verb in self._refused.get(stub.user, ()) else None
         found: Iterable[Detection] = ()
         if denial is not None or (stub.reason not in self._unrelated and self._names_grant(stub.reason)):
             found = tuple(self._judge(stub, denial))
@@ -128,8 +128,9 @@ class FreshGrant:
             if key and not stub.values.get("request.dry_run"):
                 routine = bool(stub.values.get("actor.in_profile")) or stub.actor_kind in ("control-plane", "cloud")
                 writer = stub.impersonated or stub.user
+                if key not in self._grants:
+                    self._unrelated.clear()
                 self._grants.put(key, Written(writer, stub.source, routine, evidence_of(stub)))
-                self._unrelated.clear()
         return found
 
     def _names_grant(self, reason: str) -> bool:
@@ -199,12 +200,15 @@ class FreshGrant:
         self._grants.fill(list(saved.grants))
         self._denials.fill(list(saved.denials))
         self._used.fill(list(saved.used))
-        self._refused = _users(self._denials)
+        self._refused = _verbs_by_user(self._denials)
         self._unrelated.clear()
 
 
-def _users(actions: Iterable[tuple[str, str, str, str, str]]) -> set[str]:
-    return {action[0] for action in actions}
+def _verbs_by_user(actions: Iterable[tuple[str, str, str, str, str]]) -> dict[str, set[str]]:
+    verbs: dict[str, set[str]] = {}
+    for action in actions:
+        verbs.setdefault(action[0], set()).add(action[1])
+    return verbs
 
 
 def _action(stub: Stub) -> tuple[str, str, str, str, str]:

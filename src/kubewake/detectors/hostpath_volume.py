@@ -92,11 +92,11 @@ class HostpathVolume:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.outcome != "allowed" or stub.subresource or stub.values.get("request.dry_run"):
+        if stub.values.get("request.dry_run"):
             return ()
         if stub.resource == "persistentvolumes":
             self._volume(stub)
-        elif stub.verb in ("create", "update", "patch") and not stub.values.get("workload.owner_kind"):
+        elif self._state.claims and not stub.values.get("workload.owner_kind"):
             return self._mounted(stub)
         return ()
 

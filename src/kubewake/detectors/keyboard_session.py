@@ -165,18 +165,19 @@ class KeyboardSession:
         if account is None or stub.client in ("empty", "other"):
             return ()
         pod = f"{account[0]}/{stub.pod}"
-        clients = self._state.clients.pop(pod, None) or set()
+        known = self._state.clients
+        clients = known.pop(pod, None)
+        if clients is None:
+            clients = set()
+            if len(known) >= PODS_MAX:
+                del known[next(iter(known))]
+        known[pod] = clients
+        if stub.client in clients:
+            return ()
         entry = self._state.entries.get(pod)
-        strange = (
-            entry is not None
-            and microseconds(stub.time) - entry.time <= TAKEN_MICROSECONDS
-            and stub.client in HANDS_ON
-            and stub.client not in clients
-        )
-        if len(clients) < CLIENTS_MAX and not strange:
-            clients.add(stub.client)
-        _put(self._state.clients, pod, clients, PODS_MAX)
-        if entry is None or not strange:
+        if entry is None or microseconds(stub.time) - entry.time > TAKEN_MICROSECONDS or stub.client not in HANDS_ON:
+            if len(clients) < CLIENTS_MAX:
+                clients.add(stub.client)
             return ()
         values: dict[str, Any] = {
             "entered_by": entry.by,

@@ -4,6 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
+from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from kubewake.rules.correlation import microseconds
@@ -15,7 +16,7 @@ Value = TypeVar("Value")
 class Ledger(Generic[Key, Value]):
     """A dictionary that holds at most `limit` entries; the entry written longest ago goes first."""
 
-    __slots__ = ("_entries", "evicted", "get", "limit")
+    __slots__ = ("_entries", "evicted", "get", "limit", "renew")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
@@ -24,6 +25,8 @@ class Ledger(Generic[Key, Value]):
         self._entries: OrderedDict[Key, Value] = OrderedDict()  # finds its oldest at once; a dict looks for it
         self.get: Callable[[Key], Value | None] = self._entries.get
         """The value, or None; does not count as writing. Not a method, as detectors ask for most that they see."""
+        self.renew: Callable[[Key], None] = self._entries.move_to_end
+        """Let an entry that is there become the youngest, as if it were written again."""
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -33,13 +36,6 @@ class Ledger(Generic[Key, Value]):
 
     def __iter__(self) -> Iterator[Key]:
         return iter(self._entries)
-
-    def renew(self, key: Key) -> Value | None:
-        """The value, or None; one that is there becomes the youngest, as if it were written again."""
-        value = self.get(key)
-        if value is not None:
-            self._entries.move_to_end(key)
-        return value
 
     def put(self, key: Key, value: Value) -> None:
         """Write an entry; it becomes the youngest."""
@@ -67,6 +63,13 @@ class Ledger(Generic[Key, Value]):
         """Replace everything by the entries of a snapshot."""
         self._entries = OrderedDict((_hashable(key), value) for key, value in items)
         self.get = self._entries.get
+        self.renew = self._entries.move_to_end
+
+
+def forget_oldest(memory: dict[Any, Any]) -> None:
+    """Make room in a full memory: the oldest tenth goes at once, as a dict looks long for its first entry."""
+    for key in list(islice(memory, max(1, len(memory) // 10))):
+        del memory[key]
 
 
 def _hashable(key: Any) -> Any:
@@ -103,7 +106,7 @@ AFTER_SECONDS = ":~"
 """What comes after all seconds of a minute, in a time as text."""
 
 
-@lru_cache(maxsize=64)  # every detector asks for the time of the same stub
+@lru_cache(maxsize=1024)  # every detector asks for the time of the same stub, and often for that of the same evidence
 def moment(time: str) -> float:
     """Event time as seconds since 1970; 0 where the text is no time."""
     return microseconds(time) / 1_000_000

@@ -1,7 +1,7 @@
 """Bursts of deletion that destroy data or whole applications."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 from msgspec import Struct
@@ -117,11 +117,12 @@ class MassDestruction:
     def __init__(self) -> None:
         self._deeds: Ledger[str, deque[Deed]] = Ledger(MAX_ACTORS)
 
-    def observe(self, stub: Stub) -> Iterator[Detection]:
+    def observe(self, stub: Stub) -> Iterable[Detection]:
         """Weigh deletions; report when a window holds too much."""
         deed = _deed(stub)
-        if deed is None:
-            return
+        return () if deed is None else self._weigh(stub, deed)
+
+    def _weigh(self, stub: Stub, deed: Deed) -> Iterator[Detection]:
         actor = stub.impersonated or stub.user
         deeds = self._deeds.get(actor)
         if deeds is None:

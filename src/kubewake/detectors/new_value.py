@@ -1,14 +1,14 @@
 """First times: something that an identity, or the whole cluster, with a past did not do before (see `novelty_table`)."""
 
 from collections.abc import Iterable
-from itertools import islice
 
 import msgspec
 import xxhash
 from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.novelty_table import ENTRIES, WITH_BODIES, WRITES, Entry, entries_about, words_of
+from kubewake.detectors.ledger import forget_oldest
+from kubewake.detectors.novelty_table import ENTRIES, Entry, entries_about, words_of
 from kubewake.observation import Stub
 from kubewake.rules.correlation import microseconds
 
@@ -68,38 +68,43 @@ class NewValue:
         self._cluster: Past | None = None
         self._users: dict[str, Past] = {}
         self._seen: dict[int, int] = {}
-        self._familiar: dict[int, int] = {}
+        self._day = 0
+        self._familiar: dict[int, tuple[Entry, ...]] = {}
+        """Kinds of stubs that came this day already, each with the entries that say more of it: from bodies and names."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
         now = microseconds(stub.time)
         user = self._users.get(stub.user) or self._meet(stub, now)
+        if self._cluster is None:
+            self._cluster = Past(now)
         cluster = self._cluster
-        if cluster is None:
-            cluster = self._cluster = Past(now)
         day = now // DAY_MICROSECONDS
+        if day != self._day:
+            self._day = day
+            self._familiar.clear()
         behaviour = stub.kind or behaviour_of(stub)
-        familiar = self._familiar.get(behaviour) == day
-        if not familiar:
-            if len(self._familiar) >= FAMILIAR_MAX:
-                self._familiar.clear()
-            self._familiar[behaviour] = day
-        found: Iterable[Detection] = ()
-        if not familiar or (stub.resource in WITH_BODIES and (stub.verb in WRITES or stub.subresource == "exec")):
-            known = {"user": user.is_known(now), "cluster": cluster.is_known(now)}
-            found = self._compare(stub, day, known, entries_about(stub.resource, from_body=familiar))
-        user.requests += stub.count
-        cluster.requests += stub.count
+        entries = self._familiar.get(behaviour)
+        if entries is None:
+            entries = self._concerning(stub, behaviour)
+        found: list[Detection] = []
+        for entry in entries:
+            new = self._learn(entry, stub, day)
+            if new is not None and (user if entry.history == "user" else cluster).is_known(now):
+                found.append(Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new))))
+        if user.requests < HISTORY_REQUESTS:  # more do not matter
+            user.requests += stub.count
+        if cluster.requests < HISTORY_REQUESTS:
+            cluster.requests += stub.count
         return found
 
-    def _compare(self, stub: Stub, day: int, known: dict[str, bool], entries: Iterable[Entry]) -> list[Detection]:
-        found = []
-        for entry in entries:
-            if entry.applies(stub):
-                new = self._learn(entry, stub, day)
-                if new is not None and known[entry.history]:
-                    found.append(Detection(rule=entry.info.id, stub=stub, values=dict(words_of(stub, new))))
-        return found
+    def _concerning(self, stub: Stub, behaviour: int) -> tuple[Entry, ...]:
+        """The entries that concern the first stub of a kind this day; some concern later ones, too."""
+        entries = tuple(entry for entry in entries_about(stub.resource) if entry.applies(stub))
+        if len(self._familiar) >= FAMILIAR_MAX:
+            self._familiar.clear()
+        self._familiar[behaviour] = tuple(entry for entry in entries if entry.from_body)
+        return entries
 
     def _meet(self, stub: Stub, now: int) -> Past:
         if len(self._users) >= USERS_MAX:
@@ -117,9 +122,8 @@ class NewValue:
             self._seen[number] = day
             if found is None and (last is None or day - last > entry.days):
                 found = value
-        if len(self._seen) > SEEN_MAX:  # the oldest tenth, as a dict looks long for its first entry where many are gone
-            for number in list(islice(self._seen, SEEN_MAX // 10)):
-                del self._seen[number]
+        if len(self._seen) > SEEN_MAX:
+            forget_oldest(self._seen)
         return found
 
     def snapshot(self) -> bytes:

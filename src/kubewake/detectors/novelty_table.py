@@ -25,8 +25,6 @@ PODS = frozenset({"pods"})
 SECRETS = frozenset({"secrets"})
 WRITES = frozenset({"create", "update", "patch"})
 REVIEWS = frozenset({"selfsubjectaccessreviews", "selfsubjectrulesreviews"})
-WITH_BODIES = WORKLOADS | BINDINGS | ROLES | REVIEWS
-"""Kinds of objects of which more counts than the behaviour: their names and bodies."""
 UNVERSIONED = "kubernetes/$Format"
 """User agents of programs built without version information: too general to tell anything."""
 CATALOG_DAYS = 7
@@ -39,8 +37,9 @@ GRANTS = (
 class Entry(Struct, frozen=True, kw_only=True):
     """One detection of a first time.
 
-    `applies` says which requests it is about, `values` what of them may be new (empty: nothing to compare), and
-    `history` whose past it must be new in: that of the user or of the whole cluster.
+    `applies` says which behaviours it is about, whatever a request's body and the object's name are, `values` what of a
+    request may be new (empty: nothing to compare), and `history` whose past it must be new in: that of the user or of
+    the whole cluster.
     """
 
     info: RuleInfo
@@ -82,8 +81,11 @@ def _images(stub: Stub) -> list[str]:
     return [str(image) for image in images]
 
 
-def _has_risk(stub: Stub, *risks: str) -> bool:
-    return not set(risks).isdisjoint(stub.values.get("workload.risks") or ())
+def _risky_images(stub: Stub, *risks: str) -> list[tuple[str, str]]:
+    """The images of a workload that has one of the risks, with its namespace."""
+    if set(risks).isdisjoint(stub.values.get("workload.risks") or ()):
+        return []
+    return [(stub.namespace, repository_of(image)) for image in _images(stub)]
 
 
 def _is_own_doing(stub: Stub) -> bool:
@@ -256,8 +258,8 @@ ENTRIES: tuple[Entry, ...] = (
             "({value}). A privileged program can take over its machine.", audience="everyone", needs="Request",
         ),
         resources=WORKLOADS,
-        applies=lambda stub: _writes(stub, WORKLOADS) and _has_risk(stub, "privileged"),
-        values=lambda stub: [(stub.namespace, repository_of(image)) for image in _images(stub)],
+        applies=lambda stub: _writes(stub, WORKLOADS),
+        values=lambda stub: _risky_images(stub, "privileged"),
         days=30,
         from_body=True,
     ),
@@ -271,8 +273,8 @@ ENTRIES: tuple[Entry, ...] = (
             "that is new for them ({value}).", audience="everyone", needs="Request",
         ),
         resources=WORKLOADS,
-        applies=lambda stub: _writes(stub, WORKLOADS) and _has_risk(stub, "sensitive-host-path", "runtime-socket"),
-        values=lambda stub: [(stub.namespace, repository_of(image)) for image in _images(stub)],
+        applies=lambda stub: _writes(stub, WORKLOADS),
+        values=lambda stub: _risky_images(stub, "sensitive-host-path", "runtime-socket"),
         days=30,
         from_body=True,
     ),
@@ -345,7 +347,7 @@ ENTRIES: tuple[Entry, ...] = (
             needs="Request",
         ),
         resources=ROLES,
-        applies=lambda stub: _writes(stub, ROLES) and any(stub.values.get(name) for name in GRANTS),
+        applies=lambda stub: _writes(stub, ROLES),
         values=lambda stub: [
             (stub.namespace or "the whole cluster", name.removeprefix("rbac.grants_").replace("_", " "))
             for name in GRANTS
@@ -470,13 +472,9 @@ ENTRIES: tuple[Entry, ...] = (
 
 
 @lru_cache(maxsize=4096)
-def entries_about(resource: str, *, from_body: bool) -> tuple[Entry, ...]:
-    """The entries that requests for a kind of objects can concern; of them only those `from_body`, if it says so."""
-    return tuple(
-        entry
-        for entry in ENTRIES
-        if (entry.resources is None or resource in entry.resources) and (entry.from_body or not from_body)
-    )
+def entries_about(resource: str) -> tuple[Entry, ...]:
+    """The entries that requests for a kind of objects can concern."""
+    return tuple(entry for entry in ENTRIES if entry.resources is None or resource in entry.resources)
 
 
 def _kind(stub: Stub) -> str:

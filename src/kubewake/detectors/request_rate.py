@@ -98,6 +98,12 @@ class Activity:
         self.requests = requests
         self.errors = errors
 
+    def close(self, span: int) -> None:
+        """Learn what was done until this span begins."""
+        self.requests.close(span - self.span)
+        self.errors.close(span - self.span)
+        self.span = span
+
 
 class _SavedPace(Struct, array_like=True):
     mean: float
@@ -136,17 +142,15 @@ class RequestRate:
             if len(activities) >= IDENTITIES_MAX:
                 del activities[next(iter(activities))]
         activities[user] = activity
-        requests, errors = activity.requests, activity.errors
-        passed = span - activity.span
-        if passed > 0:
-            requests.close(passed)
-            errors.close(passed)
-            activity.span = span
+        if span > activity.span:
+            activity.close(span)
         found: tuple[Detection, ...] = ()
+        requests = activity.requests
         requests.current += stub.count
         if requests.current >= requests.bar and not requests.reported:
             found = _report(stub, activity, requests, "requests")
         if stub.code >= ERROR_CODE and stub.code not in ROUTINE_CODES:
+            errors = activity.errors
             errors.current += stub.count
             if errors.current >= errors.bar and not errors.reported:
                 found += _report(stub, activity, errors, "errors")

@@ -110,6 +110,8 @@ class SecretToken:
             self._tokens.put(key, token)
         origin = f"{stub.source} {stub.client}"
         suspicious = token.origins.get(origin)
+        if suspicious is False:
+            return
         first = suspicious is None
         reading = self._reading(stub, key, namespace)
         if suspicious is None:

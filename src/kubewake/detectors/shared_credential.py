@@ -1,6 +1,6 @@
 """One credential used from several unrelated places, or by a program and by a person's tool."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -160,7 +160,11 @@ REPORTED_MICROSECONDS = 86_400 * 1_000_000
 
 
 class Place(Struct, array_like=True):
-    """Use of a credential in one network or by one client family."""
+    """Use of a credential in one network or by one client family.
+
+    Visits are counted only where something hangs on them: in a person's networks, and with a program's client families
+    until there are enough.
+    """
 
     first: int
     last: int
@@ -179,13 +183,12 @@ class Place(Struct, array_like=True):
 
     def visit(self, stub: Stub, now: int) -> None:
         """Count the stub's requests."""
-        come = 1
+        self.requests += 1
         if now >= self.last:
             self.last = now
             if self.ahead:
-                come += self.ahead
+                self.requests += self.ahead
                 self.ahead = 0
-        self.requests += come
         if stub.count > 1:
             self.ahead += stub.count - 1
             self.last = max(self.last, microseconds(stub.last_time))
@@ -221,14 +224,15 @@ class SharedCredential:
         if stub.code == UNAUTHENTICATED or not stub.user:
             return ()
         key = stub.credential or f"user {stub.user}"
-        use = self._uses.renew(key)
+        use = self._uses.get(key)
         if use is None:
             use = Use()
             self._uses.put(key, use)
-        now = microseconds(stub.time)
-        is_person = stub.actor_kind == "human"
-        found = tuple(_judge_person(use, stub, now)) if is_person else _judge_machine(use, stub, now)
-        use.requests += stub.count
+        else:
+            self._uses.renew(key)
+        found = _judge_person(use, stub) if stub.actor_kind == "human" else _judge_machine(use, stub)
+        if use.requests < HISTORY_REQUESTS:
+            use.requests += stub.count
         return found
 
     def snapshot(self) -> bytes:
@@ -243,7 +247,7 @@ class SharedCredential:
 UNAUTHENTICATED = 401
 
 
-def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
+def _judge_machine(use: Use, stub: Stub) -> tuple[Detection, ...]:
     network = network_of(stub.source)
     if network:
         strange = False
@@ -251,10 +255,8 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
         if place is None:
             known = stub.pod != "" or use.requests >= HISTORY_REQUESTS
             strange = known and 0 < len(use.networks) < PLACES_MAX
-            place = _arrive(use.networks, network, stub, now, reported=strange)
-        else:
-            place.visit(stub, now)
-        if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
+            place = _arrive(use.networks, network, stub, reported=strange)
+        if place is not None and place.reported and _is_of_late(place, stub):
             usual = [name for name, other in use.networks.items() if not other.reported]
             earlier = [use.networks[name].evidence for name in usual[:1]] if strange else []
             return (_detection(MACHINE, stub, usual, network, earlier),)
@@ -264,15 +266,20 @@ def _judge_machine(use: Use, stub: Stub, now: int) -> tuple[Detection, ...]:
     strange = False
     place = use.clients.get(family)
     if place is None:
-        strange = family in HANDS_ON and _is_program(use, now)
-        place = _arrive(use.clients, family, stub, now, reported=strange)
-    else:
-        place.visit(stub, now)
-    if place is not None and place.reported and now - place.first < REPORTED_MICROSECONDS:
+        strange = family in HANDS_ON and _is_program(use, microseconds(stub.time))
+        place = _arrive(use.clients, family, stub, reported=strange)
+    elif place.requests < PROGRAM_REQUESTS:
+        place.visit(stub, microseconds(stub.time))
+    if place is not None and place.reported and _is_of_late(place, stub):
         usual = [name for name, other in use.clients.items() if not other.reported]
         earlier = [use.clients[name].evidence for name in usual[:1]] if strange else []
         return (_detection(TOOL, stub, usual, network, earlier),)
     return ()
+
+
+def _is_of_late(place: Place, stub: Stub) -> bool:
+    """Whether a reported place still belongs to the matter that was reported."""
+    return microseconds(stub.time) - place.first < REPORTED_MICROSECONDS
 
 
 def _is_program(use: Use, now: int) -> bool:
@@ -285,15 +292,17 @@ def _is_program(use: Use, now: int) -> bool:
     return requests >= (PROGRAM_REQUESTS if typed else HISTORY_REQUESTS) and (len(own) == 1 or not typed)
 
 
-def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
+def _judge_person(use: Use, stub: Stub) -> Sequence[Detection]:
     network = network_of(stub.source)
     if not network or stub.client == "empty":
-        return
+        return ()
+    now = microseconds(stub.time)
+    said: list[Detection] = []
     others: list[Place] = []
     if network not in use.networks and use.requests >= HISTORY_REQUESTS:
         others = [place for place in use.networks.values() if now - place.last < CONCURRENT_MICROSECONDS]
     strange = bool(others) and not any(stub.client in place.clients for place in use.networks.values())
-    address = _visit_address(use, stub, network, now)
+    address = _address(use, stub, network)
     if (
         address is not None
         and address.late
@@ -305,24 +314,31 @@ def _judge_person(use: Use, stub: Stub, now: int) -> Iterator[Detection]:
         earlier = [address.evidence] if address.evidence.key != stub.key else []
         found = _detection(SCRIPT, stub, usual, stub.source if network != INSIDE else INSIDE, earlier)
         found.values["what"] = f"{stub.verb} {stub.resource}"
-        yield found
-    place = _visit(use.networks, network, stub, now, reported=strange)
+        said.append(found)
+    place = use.networks.get(network)
     if place is None:
-        return
-    if place.reported and now - place.first < REPORTED_MICROSECONDS:
+        place = _arrive(use.networks, network, stub, reported=strange)
+    else:
+        place.visit(stub, now)
+    if place is not None and place.reported and _is_of_late(place, stub):
         usual = [name for name, other in use.networks.items() if not other.reported and name != network]
-        yield _detection(PERSON, stub, usual, network, [other.evidence for other in others[:1]] if strange else [])
+        earlier = [other.evidence for other in others[:1]] if strange else []
+        said.append(_detection(PERSON, stub, usual, network, earlier))
+    return said
 
 
-def _visit_address(use: Use, stub: Stub, network: str, now: int) -> Place | None:
+def _address(use: Use, stub: Stub, network: str) -> Place | None:
     """Note a person's use of an address; `late` where it is new and not one of a pool that the person goes out by."""
     name = INSIDE if network == INSIDE else stub.source
     known = use.addresses
-    pool = sum(network_of(other) == network for other in known) if name not in known else 0
-    late = name not in known and bool(known) and use.requests >= HISTORY_REQUESTS and pool < POOL_ADDRESSES
-    place = _visit(known, name, stub, now, reported=False)
+    place = known.get(name)
     if place is not None:
-        place.late = place.late or late
+        return place
+    pool = sum(network_of(other) == network for other in known)
+    late = bool(known) and use.requests >= HISTORY_REQUESTS and pool < POOL_ADDRESSES
+    place = _arrive(known, name, stub, reported=False)
+    if place is not None:
+        place.late = late
     return place
 
 
@@ -341,18 +357,11 @@ def _is_sensitive(stub: Stub) -> bool:
     return stub.subresource in ("exec", "attach", "token", "ephemeralcontainers")
 
 
-def _visit(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
-    place = places.get(name)
-    if place is None:
-        return _arrive(places, name, stub, now, reported=reported)
-    place.visit(stub, now)
-    return place
-
-
-def _arrive(places: dict[str, Place], name: str, stub: Stub, now: int, *, reported: bool) -> Place | None:
+def _arrive(places: dict[str, Place], name: str, stub: Stub, *, reported: bool) -> Place | None:
     """The first visit of a place; None where there are too many."""
     if len(places) >= PLACES_MAX:
         return None
+    now = microseconds(stub.time)
     place = places[name] = Place(now, now, 0, reported, evidence_of(stub))
     place.visit(stub, now)
     return place

@@ -140,11 +140,12 @@ class StolenPodToken:
         origin = holder.origins.get(stub.source)
         if origin is None:
             origin = self._meet(stub, holder)
+            if stub.source and not origin.foreign:
+                self._inhabit(network_of(stub.source), pod)
         origin.requests += stub.count
         if not origin.foreign:
             if stub.source:
                 self._live(stub.source, pod, stub.count)
-                self._inhabit(network_of(stub.source), pod)
             return ()
         unstable = self._pods >= KNOWN_PODS and self._several / self._pods > UNSTABLE_SHARE
         found = Detection(

@@ -95,13 +95,14 @@ class TemplateAuthor:
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Look at the next stub in event-time order."""
-        if stub.outcome != "allowed" or stub.subresource or stub.values.get("request.dry_run"):
+        if stub.values.get("request.dry_run"):
             return ()
         if stub.verb == "delete":
             self._state.templates.pop(_key(stub, KINDS.get(stub.resource, ""), stub.name), None)
             return ()
-        risks = [risk for risk in stub.values.get("workload.risks") or () if risk in RISKS]
-        if not risks or stub.verb not in ("create", "update", "patch"):
+        told = stub.values.get("workload.risks")
+        risks = [risk for risk in told if risk in RISKS] if told else None
+        if not risks:
             return ()
         owner_kind = stub.values.get("workload.owner_kind")
         origin = self._origin(stub, owner_kind) if owner_kind else ""

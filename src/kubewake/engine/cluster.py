@@ -73,10 +73,9 @@ class ClusterFold:
             self._accuse(accusations, book, hit, stub, (), None, None)
         if stub.hits or self._correlator.is_waiting:
             self._correlate(stub, book, accusations)
-        if repeat:
-            detections = self._detectors.count(stub)
-        else:
-            detections = [*self._detectors.observe(stub), *fleet.observe(stub)]
+        detections = self._detectors.observe(stub, repeat)
+        if not repeat and (stub.hits or not fleet.of_hits):
+            detections = [*detections, *fleet.observe(stub)]
         for detection in detections:
             suppressor = self._suppressor(detection.rule, detection.stub)
             hit = Hit(detection.rule, suppressor, detection.values)

@@ -106,7 +106,7 @@ def test_stubs_go_to_those_who_want_them() -> None:
         infos = (RuleInfo(id="x-pods", title="t"),)
         version = 1
         resources = frozenset({"pods"})
-        counts = of_people = False
+        counts = of_people = of_hits = False
 
         def observe(self, each: Stub) -> Iterator[Detection]:
             seen.append(each.resource)
@@ -132,7 +132,7 @@ def reporting(name: str, fails_on: frozenset[int] = frozenset(), *, measures: bo
         version = 1
         resources = None
         counts = measures
-        of_people = False
+        of_people = of_hits = False
 
         def observe(self, each: Stub) -> Iterator[Detection]:
             yield Detection(rule=name, stub=each)
@@ -148,8 +148,8 @@ def reporting(name: str, fails_on: frozenset[int] = frozenset(), *, measures: bo
     return Reporting
 
 
-@pytest.mark.parametrize("way", ["observe", "count"])
-def test_a_detector_that_raises_costs_the_others_nothing_and_is_counted(way: str) -> None:
+@pytest.mark.parametrize("repeat", [False, True])
+def test_a_detector_that_raises_costs_the_others_nothing_and_is_counted(*, repeat: bool) -> None:
     group = DetectorSet(
         [
             reporting("a", measures=True),
@@ -159,7 +159,7 @@ def test_a_detector_that_raises_costs_the_others_nothing_and_is_counted(way: str
         ]
     )
     for number in (1, 2, 3):
-        assert [item.rule for item in getattr(group, way)(stub(number))] == ["a", "b", "c", "d"]
+        assert [item.rule for item in group.observe(stub(number), repeat=repeat)] == ["a", "b", "c", "d"]
     counts = {key: failure.count for key, failure in group.failures.items()}
     assert counts == {("b", "KeyError"): 2, ("c", "KeyError"): 1}
     assert "text from the log" not in str(group.failures)
