@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -38,6 +39,8 @@ REST = "and all others"
 """Stands for what tells findings apart in the one that is too much."""
 
 MAX_LOCATIONS = 100
+
+_EMPTY = repeat("")
 
 
 class _Saved(Struct, array_like=True):
@@ -79,7 +82,6 @@ class FindingBook:
         info: RuleInfo,
         hit: Hit,
         last: Stub,
-        *,
         earlier: Sequence[Evidence] = (),
         group: tuple[object, ...] | None = None,
         severity: Severity | None = None,
@@ -89,31 +91,21 @@ class FindingBook:
         The finding takes actor, target and time from `last`; correlations and detectors name the `earlier` events of
         the same matter and their own `group`. A `severity` above the finding's raises it.
         """
-        key = (info.id, last.cluster, hit.suppressed_by, *(group if group is not None else group_of(info, hit, last)))
-        entry = self._growing(key, last.time)
-        if entry is None and self._alike[info.id, last.cluster, last.user] >= MAX_ALIKE:
-            key = (*key[:3], REST, last.user)
-            entry = self._growing(key, last.time)
-        if entry is None:
-            if len(self._open) >= MAX_OPEN_FINDINGS:
-                self._close_idle()
-            outcome = "" if earlier else last.outcome
-            finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
-            if severity is not None:
-                finding.severity = severity
-            entry = self._enter(key, _Group(finding, later(last.time, info.window_seconds), last.user))
-        else:
-            if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
-                entry.finding.severity = severity
-            if last.outcome == "allowed" != entry.finding.outcome:
-                entry.finding.outcome = "allowed"
-                entry.finding.title = info.title
-                entry.finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
+        key = (info.id, last.cluster, hit.suppressed_by, *(group_of(info, hit, last) if group is None else group))
+        entry = self._open.get(key)
+        if entry is None or last.time >= entry.closes:
+            entry = self._begin(key, info, hit, last, earlier, severity)
         finding, requests = entry.finding, entry.requests
+        if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[finding.severity]:
+            finding.severity = severity
+        if last.outcome == "allowed" != finding.outcome:
+            finding.outcome = "allowed"
+            finding.title = info.title
+            finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
         for evidence in earlier:
             if (request := evidence.key >> 2) not in requests:
                 self._grow(entry, evidence, request, 1)
-        if not last.members and last.last_key in (0, last.key):
+        if last.key == last.last_key and not last.members:
             if (request := last.key >> 2) not in requests:
                 self._grow(entry, last, request, last.count)
         else:
@@ -125,6 +117,30 @@ class FindingBook:
                         self._grow(entry, evidence, request, 0)
         self._changed[finding.id] = finding
         return finding
+
+    def _begin(
+        self,
+        key: tuple[object, ...],
+        info: RuleInfo,
+        hit: Hit,
+        last: Stub,
+        earlier: Sequence[Evidence],
+        severity: Severity | None,
+    ) -> _Group:
+        """Open a finding where the group has none that can grow; that of all others, where too many are alike."""
+        entry = self._growing(key, last.time)
+        if entry is None and self._alike[info.id, last.cluster, last.user] >= MAX_ALIKE:
+            key = (*key[:3], REST, last.user)
+            entry = self._growing(key, last.time)
+        if entry is not None:
+            return entry
+        if len(self._open) >= MAX_OPEN_FINDINGS:
+            self._close_idle()
+        outcome = "" if earlier else last.outcome
+        finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
+        if severity is not None:
+            finding.severity = severity
+        return self._enter(key, _Group(finding, later(last.time, info.window_seconds), last.user))
 
     def link(self, incident: Incident) -> None:
         """Note on open findings which incident they belong to."""
@@ -184,8 +200,7 @@ class FindingBook:
     def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
         """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
         finding, requests = entry.finding, entry.requests
-        finding.count += count
-        finding.audit_ids_total += count
+        finding.count = finding.audit_ids_total = finding.count + count
         time = evidence.time
         if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
             finding.last_time = time
@@ -220,8 +235,7 @@ class FindingBook:
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     """What makes two hits of one rule the same finding: who, from where, with what, in which namespace, how it ended."""
     if info.group_by:
-        values = hit.values
-        return tuple([str(values.get(name, "")) for name in info.group_by])
+        return tuple(map(str, map(hit.values.get, info.group_by, _EMPTY)))
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 

@@ -128,24 +128,20 @@ class Correlator:
         for feed in self._feeds.values():
             for name in dict.fromkeys(feed.rule.rules):
                 self._by_base.setdefault(name, []).append(feed)
-        self._due: list[tuple[int, str, tuple[str, ...]]] = []
+        self.due: list[tuple[int, str, tuple[str, ...]]] = []
+        """When windows close that the passing of time alone can complete; a heap."""
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the passing of time alone can complete a window."""
-        return bool(self._due)
 
     def observe(self, stub: Stub) -> Sequence[CorrelationHit]:
         """Pass a stub: what its hits, or the time that has passed, complete."""
         feeds = self._feeds_of(stub.hits)
-        if not (feeds or self._due):
+        if not (feeds or self.due):
             return ()
         now = microseconds(stub.time)
         hits = {hit.rule: hit for hit in stub.hits}
         found: list[CorrelationHit] = []
-        if self._due:
+        if self.due:
             found = list(self._close_before(now))
             hits.update(_as_hits(found))
             feeds = self._feeds_of(hits.values())
@@ -224,7 +220,7 @@ class Correlator:
             group.last = stub
             if not group.closes:
                 group.closes = now + feed.rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, feed.name, key))
+                heapq.heappush(self.due, (group.closes, feed.name, key))
             return None
         if window.holds_around(entry) if is_late else window.holds():
             return self._fire(feed.rule, key, window, stub, hit, entry)
@@ -245,8 +241,8 @@ class Correlator:
         return self._hit(rule, key, window, stub, evidence, hit.values)
 
     def _close_before(self, now: int) -> Iterator[CorrelationHit]:
-        while self._due and self._due[0][0] < now:
-            closes, name, key = heapq.heappop(self._due)
+        while self.due and self.due[0][0] < now:
+            closes, name, key = heapq.heappop(self.due)
             feed = self._feeds[name]
             group = feed.groups.get(key)
             if group is None or group.closes != closes or group.last is None:
@@ -266,7 +262,7 @@ class Correlator:
             group.closes = 0
             if window.entries:
                 group.closes = window.entries[0].time + rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, name, key))
+                heapq.heappush(self.due, (group.closes, name, key))
             else:
                 del feed.groups[key]
 
@@ -318,7 +314,7 @@ class Correlator:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; windows of correlations that no longer exist are dropped."""
         saved = decode_state(data, _Saved, "saved state of correlations", version=SNAPSHOT_VERSION)
-        self._due = []
+        self.due = []
         for feed in self._feeds.values():
             feed.groups, feed.entries = {}, 0
         self.evicted = saved.evicted
@@ -331,7 +327,7 @@ class Correlator:
             known.entries += len(item.entries)
             group.closes, group.last = item.closes, item.last
             if item.closes:
-                heapq.heappush(self._due, (item.closes, item.rule, item.group))
+                heapq.heappush(self.due, (item.closes, item.rule, item.group))
 
 
 def _as_hits(matches: Iterable[CorrelationHit]) -> dict[str, Hit]:
