@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
-from itertools import repeat
 from typing import Any
 
 import msgspec
@@ -39,8 +38,6 @@ REST = "and all others"
 """Stands for what tells findings apart in the one that is too much."""
 
 MAX_LOCATIONS = 100
-
-_EMPTY = repeat("")
 
 
 class _Saved(Struct, array_like=True):
@@ -235,7 +232,10 @@ class FindingBook:
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     """What makes two hits of one rule the same finding: who, from where, with what, in which namespace, how it ended."""
     if info.group_by:
-        return tuple(map(str, map(hit.values.get, info.group_by, _EMPTY)))
+        values, group = hit.values, []
+        for name in info.group_by:
+            group.append(str(values.get(name, "")))
+        return tuple(group)
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 
