@@ -136,13 +136,14 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 """Patterns about one program or option each, and the mark without which they cannot match."""
 
 
-_is_only_hex = re.compile(r"[0-9a-f,-]*").fullmatch
-"""Audit ids and event keys: every credential that is known by its form, and every telling name, has other letters."""
+_HEX = "0123456789abcdef,-"
+"""What audit ids and event keys are made of: every credential that is known by its form, and every telling name, has
+other letters."""
 
 
 def redact(text: str) -> str:
     """The text without credentials: tokens, passwords, keys, authorization headers, contents of Secrets."""
-    if _is_only_hex(text) is not None:
+    if not text.strip(_HEX):
         return text
     return _redact_short(text) if len(text) <= SHORT else _redact(text)
 
@@ -215,7 +216,7 @@ def _names_secret(key: str) -> bool:
 
 
 def _redact_list(items: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
-    if set(map(type, items)) == {str} and _is_only_hex(",".join(items)) is not None:
+    if set(map(type, items)) == {str} and not ",".join(items).strip(_HEX):
         return list(items)
     found: list[Any] = []
     hide = False
@@ -232,7 +233,7 @@ _CONTENT = ("data", "stringData")
 def _is_about_secrets(event: Mapping[str, Any]) -> bool:
     """Whether an audit event, native or of Google Cloud, is about Secrets: its bodies may be patches or lists of them."""
     ref = event.get("objectRef")
-    if isinstance(ref, Mapping):
+    if ref is not None and isinstance(ref, Mapping):
         return ref.get("resource") == "secrets"
     method = event.get("methodName")
     return isinstance(method, str) and ".secrets." in method
@@ -275,7 +276,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
         return redact(value)
     if depth > MAX_DEPTH:
         return REDACTED
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # `Mapping` alone takes long to ask
         kind = value.get("kind") or value.get("@type")
         if isinstance(kind, str) and kind.rpartition(".")[2] in ("Secret", "SecretList"):
             return _redact_secret(value, depth)

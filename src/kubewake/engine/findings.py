@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -60,6 +61,23 @@ class _Group:
         self.requests: set[int] = set()
 
 
+def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
+    """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
+    finding, requests = entry.finding, entry.requests
+    finding.count = finding.audit_ids_total = finding.count + count
+    time = evidence.time
+    if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
+        finding.last_time = time
+    if time < finding.time:  # noqa: PLR1730
+        finding.time = time
+    if len(requests) < MAX_EVIDENCE:
+        requests.add(request)
+        finding.audit_ids.append(evidence.audit_id)
+        finding.event_keys.append(key_text(evidence.key))
+    if count and len(finding.locations) < MAX_LOCATIONS:
+        finding.locations.append(Location(evidence.file, evidence.line))
+
+
 class FindingBook:
     """Open findings by group. Feed it stubs in event-time order."""
 
@@ -95,23 +113,23 @@ class FindingBook:
         finding, requests = entry.finding, entry.requests
         if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[finding.severity]:
             finding.severity = severity
-        if last.outcome == "allowed" != finding.outcome:
+        if last.outcome == "allowed" and finding.outcome != "allowed":
             finding.outcome = "allowed"
             finding.title = info.title
             finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
         for evidence in earlier:
             if (request := evidence.key >> 2) not in requests:
-                self._grow(entry, evidence, request, 1)
+                _grow(entry, evidence, request, 1)
         if last.key == last.last_key and not last.members:
             if (request := last.key >> 2) not in requests:
-                self._grow(entry, last, request, last.count)
+                _grow(entry, last, request, last.count)
         else:
             first, *others = evidence_in(last)
             if (request := first.key >> 2) not in requests:
-                self._grow(entry, first, request, last.count)
+                _grow(entry, first, request, last.count)
                 for evidence in others:
                     if (request := evidence.key >> 2) not in requests:
-                        self._grow(entry, evidence, request, 0)
+                        _grow(entry, evidence, request, 0)
         self._changed[finding.id] = finding
         return finding
 
@@ -192,23 +210,6 @@ class FindingBook:
             del self._alike[alike]
         self._by_id.pop(finding.id, None)
         self._closed.append(finding)
-
-    @staticmethod
-    def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
-        """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
-        finding, requests = entry.finding, entry.requests
-        finding.count = finding.audit_ids_total = finding.count + count
-        time = evidence.time
-        if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
-            finding.last_time = time
-        if time < finding.time:  # noqa: PLR1730
-            finding.time = time
-        if len(requests) < MAX_EVIDENCE:
-            requests.add(request)
-            finding.audit_ids.append(evidence.audit_id)
-            finding.event_keys.append(key_text(evidence.key))
-        if count and len(finding.locations) < MAX_LOCATIONS:
-            finding.locations.append(Location(evidence.file, evidence.line))
 
     def snapshot(self) -> bytes:
         """Every open finding with what it needs to grow."""
@@ -312,6 +313,7 @@ def words_of(stub: Stub) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=64)  # what one stub opens closes at the same time
 def later(time: str, seconds: int) -> str:
     """`time` plus seconds, in the same normal form; an unreadable time never closes."""
     try:
