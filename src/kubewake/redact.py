@@ -100,16 +100,24 @@ def _kept(match: re.Match[str]) -> str:
     return match.group(1) + REDACTED
 
 
-def _near(mark: str) -> Callable[[str], object]:
+def _near(*marks: str) -> Callable[[str], object]:
     """Finds a key word in front of a mark. In lower case, which is searched many times as fast as case is ignored."""
-    return re.compile(rf"(?:{'|'.join(_KEY_WORDS)})[\w.-]{{0,60}}\\?[\"']?\s*(?:{mark})").search
+    search = re.compile(rf"(?:{'|'.join(_KEY_WORDS)})[\w.-]{{0,60}}\\?[\"']?\s*(?:{'|'.join(marks)})").search
+
+    def find(text: str) -> object:
+        for mark in marks:  # few texts have one, and looking for the words takes long
+            if mark in text:
+                return search(text)
+        return None
+
+    return find
 
 
 _ASSIGNMENTS: tuple[tuple[Callable[[str], object], re.Pattern[str]], ...] = (
     (re.compile('"').search, _ENV_VALUE),
     (re.compile('"').search, _QUOTED_KEY),
-    (_near("=|%3d"), _ASSIGNED),
-    (_near(":|%3a"), _NAMED),
+    (_near("=", "%3d"), _ASSIGNED),
+    (_near(":", "%3a"), _NAMED),
     (re.compile("-").search, _FLAG),
 )
 """Patterns that need a key word, and what finds the ASCII texts, in lower case, that they can match."""
@@ -166,7 +174,7 @@ def _redact(text: str) -> str:
         text = _BOOTSTRAP_TOKEN.sub(REDACTED, text)
     if "-----begin" in lowered:
         text = _PRIVATE_KEY.sub(REDACTED, text)
-    if "@" in text or "%40" in text:
+    if ("@" in text or "%40" in text) and ("://" in text or "%3A%2F%2F" in text):
         text = _USERINFO.sub(_kept, text)
     if "bearer" in lowered:
         text = _BEARER.sub(_kept, text)
@@ -175,9 +183,11 @@ def _redact(text: str) -> str:
             text = _SECRET_DATA.sub(_kept, text)
         if "authorization" in lowered:
             text = _AUTHORIZATION.sub(_kept, text)
+        current = text.lower()
         for can_match, pattern in _ASSIGNMENTS:
-            if not text.isascii() or can_match(text.lower()):
+            if not text.isascii() or can_match(current):
                 text = pattern.sub(_kept, text)
+                current = text.lower()
     for mark, pattern in _COMMANDS:
         if mark in lowered:
             text = pattern.sub(_kept, text)
