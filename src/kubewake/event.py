@@ -141,7 +141,7 @@ def event_key(event: AuditEvent, cluster: str) -> int:
 
 def key_text(key: int) -> str:
     """The printed form of an event key, as in `event_keys` of findings and incidents."""
-    return f"{key:016x}"
+    return key.to_bytes(8).hex()
 
 
 decode_event = msgspec.json.Decoder(AuditEvent).decode

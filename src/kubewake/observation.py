@@ -117,7 +117,7 @@ def evidence_of(stub: Stub) -> Evidence:
 def evidence_in(stub: Stub) -> tuple[Evidence, ...]:
     """Every event that a stub names, the first one first."""
     if not stub.members and stub.last_key in (0, stub.key):
-        return (evidence_of(stub),)
+        return (Evidence(stub.time, stub.key, stub.audit_id, stub.file, stub.line),)
     named = [Evidence(*member, stub.file, stub.line) for member in stub.members] or [evidence_of(stub)]
     if stub.last_key not in {0, *[item.key for item in named]}:
         named.append(Evidence(stub.last_time, stub.last_key, stub.last_audit_id, stub.file, stub.line))

@@ -100,16 +100,24 @@ def _kept(match: re.Match[str]) -> str:
     return match.group(1) + REDACTED
 
 
-def _near(mark: str) -> Callable[[str], object]:
+def _near(*marks: str) -> Callable[[str], object]:
     """Finds a key word in front of a mark. In lower case, which is searched many times as fast as case is ignored."""
-    return re.compile(rf"(?:{'|'.join(_KEY_WORDS)})[\w.-]{{0,60}}\\?[\"']?\s*(?:{mark})").search
+    search = re.compile(rf"(?:{'|'.join(_KEY_WORDS)})[\w.-]{{0,60}}\\?[\"']?\s*(?:{'|'.join(marks)})").search
+
+    def find(text: str) -> object:
+        for mark in marks:  # few texts have one, and looking for the words takes long
+            if mark in text:
+                return search(text)
+        return None
+
+    return find
 
 
 _ASSIGNMENTS: tuple[tuple[Callable[[str], object], re.Pattern[str]], ...] = (
     (re.compile('"').search, _ENV_VALUE),
     (re.compile('"').search, _QUOTED_KEY),
-    (_near("=|%3d"), _ASSIGNED),
-    (_near(":|%3a"), _NAMED),
+    (_near("=", "%3d"), _ASSIGNED),
+    (_near(":", "%3a"), _NAMED),
     (re.compile("-").search, _FLAG),
 )
 """Patterns that need a key word, and what finds the ASCII texts, in lower case, that they can match."""
@@ -136,13 +144,14 @@ _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = (
 """Patterns about one program or option each, and the mark without which they cannot match."""
 
 
-_is_only_hex = re.compile(r"[0-9a-f,-]*").fullmatch
-"""Audit ids and event keys: every credential that is known by its form, and every telling name, has other letters."""
+_HEX = "0123456789abcdef,-"
+"""What audit ids and event keys are made of: every credential that is known by its form, and every telling name, has
+other letters."""
 
 
 def redact(text: str) -> str:
     """The text without credentials: tokens, passwords, keys, authorization headers, contents of Secrets."""
-    if _is_only_hex(text) is not None:
+    if not text.strip(_HEX):
         return text
     return _redact_short(text) if len(text) <= SHORT else _redact(text)
 
@@ -165,7 +174,7 @@ def _redact(text: str) -> str:
         text = _BOOTSTRAP_TOKEN.sub(REDACTED, text)
     if "-----begin" in lowered:
         text = _PRIVATE_KEY.sub(REDACTED, text)
-    if "@" in text or "%40" in text:
+    if ("@" in text or "%40" in text) and ("://" in text or "%3A%2F%2F" in text):
         text = _USERINFO.sub(_kept, text)
     if "bearer" in lowered:
         text = _BEARER.sub(_kept, text)
@@ -174,9 +183,11 @@ def _redact(text: str) -> str:
             text = _SECRET_DATA.sub(_kept, text)
         if "authorization" in lowered:
             text = _AUTHORIZATION.sub(_kept, text)
+        current = text.lower()
         for can_match, pattern in _ASSIGNMENTS:
-            if not text.isascii() or can_match(text.lower()):
+            if not text.isascii() or can_match(current):
                 text = pattern.sub(_kept, text)
+                current = text.lower()
     for mark, pattern in _COMMANDS:
         if mark in lowered:
             text = pattern.sub(_kept, text)
@@ -215,7 +226,7 @@ def _names_secret(key: str) -> bool:
 
 
 def _redact_list(items: list[Any] | tuple[Any, ...], depth: int) -> list[Any]:
-    if set(map(type, items)) == {str} and _is_only_hex(",".join(items)) is not None:
+    if set(map(type, items)) == {str} and not ",".join(items).strip(_HEX):
         return list(items)
     found: list[Any] = []
     hide = False
@@ -232,7 +243,7 @@ _CONTENT = ("data", "stringData")
 def _is_about_secrets(event: Mapping[str, Any]) -> bool:
     """Whether an audit event, native or of Google Cloud, is about Secrets: its bodies may be patches or lists of them."""
     ref = event.get("objectRef")
-    if isinstance(ref, Mapping):
+    if ref is not None and isinstance(ref, Mapping):
         return ref.get("resource") == "secrets"
     method = event.get("methodName")
     return isinstance(method, str) and ".secrets." in method
@@ -275,7 +286,7 @@ def redact_value(value: Any, depth: int = 0) -> Any:
         return redact(value)
     if depth > MAX_DEPTH:
         return REDACTED
-    if isinstance(value, Mapping):
+    if isinstance(value, (dict, Mapping)):  # `Mapping` alone takes long to ask
         kind = value.get("kind") or value.get("@type")
         if isinstance(kind, str) and kind.rpartition(".")[2] in ("Secret", "SecretList"):
             return _redact_secret(value, depth)

@@ -59,7 +59,7 @@ class ClusterFold:
             repeat = self._settled.is_repeat(stub)
         except Exception as error:
             note(self._failures, "settled", error, stub)
-        if not repeat or stub.resource in KINDS:
+        if stub.resource in KINDS:
             try:
                 self._access.observe(stub)
             except Exception as error:
@@ -71,7 +71,7 @@ class ClusterFold:
                 note(self._failures, "versions", error, stub)
         for hit in stub.hits:
             self._accuse(accusations, book, hit, stub, (), None, None)
-        if stub.hits or self._correlator.is_waiting:
+        if stub.hits or self._correlator.due:
             self._correlate(stub, book, accusations)
         detections = self._detectors.observe(stub, repeat)
         if not repeat and (stub.hits or not fleet.of_hits):
@@ -151,24 +151,16 @@ class ClusterFold:
         if info is None:
             return
         try:
-            finding = book.add(info, hit, stub, earlier=earlier, group=group, severity=severity)
+            finding = book.add(info, hit, stub, earlier, group, severity)
         except Exception as error:
             note(self._failures, "findings", error, stub)
             return
-        try:
-            self._versions.explain(info, finding)
-        except Exception as error:
-            note(self._failures, "versions", error, stub)
-        accusations.append(
-            Accusation(
-                rule=info,
-                finding=finding.id,
-                stub=stub,
-                evidence=earlier,
-                severity=severity,
-                suppressed=hit.suppressed_by is not None,
-            ),
-        )
+        if info.affected:
+            try:
+                self._versions.explain(info, finding)
+            except Exception as error:
+                note(self._failures, "versions", error, stub)
+        accusations.append(Accusation(info, finding.id, stub, earlier, hit.suppressed_by is not None, severity))
 
     def notices(self) -> list[Notice]:
         """Notices since the last call: shifts of what is usual, and each day's digest."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -60,6 +61,23 @@ class _Group:
         self.requests: set[int] = set()
 
 
+def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
+    """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
+    finding, requests = entry.finding, entry.requests
+    finding.count = finding.audit_ids_total = finding.count + count
+    time = evidence.time
+    if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
+        finding.last_time = time
+    if time < finding.time:  # noqa: PLR1730
+        finding.time = time
+    if len(requests) < MAX_EVIDENCE:
+        requests.add(request)
+        finding.audit_ids.append(evidence.audit_id)
+        finding.event_keys.append(key_text(evidence.key))
+    if count and len(finding.locations) < MAX_LOCATIONS:
+        finding.locations.append(Location(evidence.file, evidence.line))
+
+
 class FindingBook:
     """Open findings by group. Feed it stubs in event-time order."""
 
@@ -79,7 +97,6 @@ class FindingBook:
         info: RuleInfo,
         hit: Hit,
         last: Stub,
-        *,
         earlier: Sequence[Evidence] = (),
         group: tuple[object, ...] | None = None,
         severity: Severity | None = None,
@@ -89,42 +106,56 @@ class FindingBook:
         The finding takes actor, target and time from `last`; correlations and detectors name the `earlier` events of
         the same matter and their own `group`. A `severity` above the finding's raises it.
         """
-        key = (info.id, last.cluster, hit.suppressed_by, *(group if group is not None else group_of(info, hit, last)))
+        key = (info.id, last.cluster, hit.suppressed_by, *(group_of(info, hit, last) if group is None else group))
+        entry = self._open.get(key)
+        if entry is None or last.time >= entry.closes:
+            entry = self._begin(key, info, hit, last, earlier, severity)
+        finding, requests = entry.finding, entry.requests
+        if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[finding.severity]:
+            finding.severity = severity
+        if last.outcome == "allowed" and finding.outcome != "allowed":
+            finding.outcome = "allowed"
+            finding.title = info.title
+            finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
+        for evidence in earlier:
+            if (request := evidence.key >> 2) not in requests:
+                _grow(entry, evidence, request, 1)
+        if last.key == last.last_key and not last.members:
+            if (request := last.key >> 2) not in requests:
+                _grow(entry, last, request, last.count)
+        else:
+            first, *others = evidence_in(last)
+            if (request := first.key >> 2) not in requests:
+                _grow(entry, first, request, last.count)
+                for evidence in others:
+                    if (request := evidence.key >> 2) not in requests:
+                        _grow(entry, evidence, request, 0)
+        self._changed[finding.id] = finding
+        return finding
+
+    def _begin(
+        self,
+        key: tuple[object, ...],
+        info: RuleInfo,
+        hit: Hit,
+        last: Stub,
+        earlier: Sequence[Evidence],
+        severity: Severity | None,
+    ) -> _Group:
+        """Open a finding where the group has none that can grow; that of all others, where too many are alike."""
         entry = self._growing(key, last.time)
         if entry is None and self._alike[info.id, last.cluster, last.user] >= MAX_ALIKE:
             key = (*key[:3], REST, last.user)
             entry = self._growing(key, last.time)
-        if entry is None:
-            if len(self._open) >= MAX_OPEN_FINDINGS:
-                self._close_idle()
-            outcome = "" if earlier else last.outcome
-            finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
-            if severity is not None:
-                finding.severity = severity
-            entry = self._enter(key, _Group(finding, later(last.time, info.window_seconds), last.user))
-        else:
-            if severity is not None and SEVERITY_RANK[severity] > SEVERITY_RANK[entry.finding.severity]:
-                entry.finding.severity = severity
-            if last.outcome == "allowed" != entry.finding.outcome:
-                entry.finding.outcome = "allowed"
-                entry.finding.title = info.title
-                entry.finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
-        finding, requests = entry.finding, entry.requests
-        for evidence in earlier:
-            if (request := evidence.key >> 2) not in requests:
-                self._grow(entry, evidence, request, 1)
-        if not last.members and last.last_key in (0, last.key):
-            if (request := last.key >> 2) not in requests:
-                self._grow(entry, last, request, last.count)
-        else:
-            first, *others = evidence_in(last)
-            if (request := first.key >> 2) not in requests:
-                self._grow(entry, first, request, last.count)
-                for evidence in others:
-                    if (request := evidence.key >> 2) not in requests:
-                        self._grow(entry, evidence, request, 0)
-        self._changed[finding.id] = finding
-        return finding
+        if entry is not None:
+            return entry
+        if len(self._open) >= MAX_OPEN_FINDINGS:
+            self._close_idle()
+        outcome = "" if earlier else last.outcome
+        finding = open_finding(info, hit, earlier[0] if earlier else last, last, key, outcome)
+        if severity is not None:
+            finding.severity = severity
+        return self._enter(key, _Group(finding, later(last.time, info.window_seconds), last.user))
 
     def link(self, incident: Incident) -> None:
         """Note on open findings which incident they belong to."""
@@ -180,24 +211,6 @@ class FindingBook:
         self._by_id.pop(finding.id, None)
         self._closed.append(finding)
 
-    @staticmethod
-    def _grow(entry: _Group, evidence: Evidence | Stub, request: int, count: int) -> None:
-        """Add one piece of evidence, whose request is not in yet, that stands for `count` events."""
-        finding, requests = entry.finding, entry.requests
-        finding.count += count
-        finding.audit_ids_total += count
-        time = evidence.time
-        if time > finding.last_time:  # noqa: PLR1730  # writing costs more than looking
-            finding.last_time = time
-        if time < finding.time:  # noqa: PLR1730
-            finding.time = time
-        if len(requests) < MAX_EVIDENCE:
-            requests.add(request)
-            finding.audit_ids.append(evidence.audit_id)
-            finding.event_keys.append(key_text(evidence.key))
-        if count and len(finding.locations) < MAX_LOCATIONS:
-            finding.locations.append(Location(evidence.file, evidence.line))
-
     def snapshot(self) -> bytes:
         """Every open finding with what it needs to grow."""
         return msgspec.msgpack.encode(
@@ -220,8 +233,10 @@ class FindingBook:
 def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
     """What makes two hits of one rule the same finding: who, from where, with what, in which namespace, how it ended."""
     if info.group_by:
-        values = hit.values
-        return tuple([str(values.get(name, "")) for name in info.group_by])
+        values, group = hit.values, []
+        for name in info.group_by:
+            group.append(str(values.get(name, "")))
+        return tuple(group)
     return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
 
 
@@ -298,6 +313,7 @@ def words_of(stub: Stub) -> dict[str, Any]:
     }
 
 
+@lru_cache(maxsize=64)  # what one stub opens closes at the same time
 def later(time: str, seconds: int) -> str:
     """`time` plus seconds, in the same normal form; an unreadable time never closes."""
     try:

@@ -22,25 +22,26 @@ MAX_SETTLED = 200_000
 
 def is_upkeep(stub: Stub) -> bool:
     """Whether a known component does what it is there for."""
-    return bool(stub.behaviour) and not stub.hits and bool(stub.values.get("actor.in_profile"))
+    return bool(stub.behaviour and not stub.hits and stub.values.get("actor.in_profile"))
 
 
 class Settled:
-    """The hour in which each ordinary behaviour was last passed on."""
+    """The hour, or the day, in which each ordinary behaviour was last passed on."""
 
     def __init__(self) -> None:
         self._hours: dict[int, str] = {}
 
     def is_repeat(self, stub: Stub) -> bool:
         """Whether the stub repeats what has passed in the same hour or day; remembers it otherwise."""
-        if not stub.behaviour or stub.hits:
+        behaviour = stub.behaviour
+        if not behaviour or stub.hits:
             return False
-        hour = stub.time[: DAY_CHARACTERS if stub.values.get("actor.in_profile") else HOUR_CHARACTERS]
-        if self._hours.get(stub.behaviour) == hour:
+        hour = self._hours.get(behaviour)
+        if hour and stub.time.startswith(hour):
             return True
         if len(self._hours) >= MAX_SETTLED:
             self._hours.clear()
-        self._hours[stub.behaviour] = hour
+        self._hours[behaviour] = stub.time[: DAY_CHARACTERS if is_upkeep(stub) else HOUR_CHARACTERS]
         return False
 
     def snapshot(self) -> bytes:

@@ -128,33 +128,29 @@ class Correlator:
         for feed in self._feeds.values():
             for name in dict.fromkeys(feed.rule.rules):
                 self._by_base.setdefault(name, []).append(feed)
-        self._due: list[tuple[int, str, tuple[str, ...]]] = []
+        self.due: list[tuple[int, str, tuple[str, ...]]] = []
+        """When windows close that the passing of time alone can complete; a heap."""
         self.evicted: dict[str, int] = {}
         """What was forgotten to stay within bounds, by correlation id."""
 
-    @property
-    def is_waiting(self) -> bool:
-        """Whether the passing of time alone can complete a window."""
-        return bool(self._due)
-
     def observe(self, stub: Stub) -> Sequence[CorrelationHit]:
         """Pass a stub: what its hits, or the time that has passed, complete."""
-        feeds = self._feeds_of(stub.hits)
-        if not (feeds or self._due):
+        hits: Sequence[Hit] = stub.hits
+        feeds = self._feeds_of(hits)
+        if not feeds and not self.due:
             return ()
         now = microseconds(stub.time)
-        hits = {hit.rule: hit for hit in stub.hits}
         found: list[CorrelationHit] = []
-        if self._due:
-            found = list(self._close_before(now))
-            hits.update(_as_hits(found))
-            feeds = self._feeds_of(hits.values())
-        fed: set[_Feed] = set()
+        if self.due:
+            found += self._close_before(now)
+            hits = [*hits, *_as_hits(found)]
+            feeds = self._feeds_of(hits)
+        fed: list[_Feed] = []
         while feeds:
             completed: list[CorrelationHit] = []
-            for feed in feeds:
+            for feed, hit in feeds.items():
                 if feed.is_alone:
-                    match = self._count(feed, stub, now, hits[feed.rule.rules[0]], (0,))
+                    match = self._count(feed, stub, now, hit, (0,))
                     if match is not None:
                         completed.append(match)
                 else:
@@ -162,32 +158,33 @@ class Correlator:
             if not completed:
                 break
             found += completed
-            fed.update(feeds)
+            fed += feeds
             hits = _as_hits(completed)
-            feeds = [feed for feed in self._feeds_of(hits.values()) if feed not in fed]
+            feeds = self._feeds_of(hits)
+            for feed in fed:
+                feeds.pop(feed, None)
         return found
 
-    def _feeds_of(self, hits: Iterable[Hit]) -> Sequence[_Feed]:
-        """The correlations that count these hits, each once."""
-        by_base = self._by_base
-        feeds: Sequence[_Feed] = ()
+    def _feeds_of(self, hits: Iterable[Hit]) -> dict[_Feed, Hit]:
+        """The correlations that count these hits, each once, with the last hit that it counts."""
+        feeds: dict[_Feed, Hit] = {}
         for hit in hits:
-            found = by_base.get(hit.rule)
-            if found is not None:
-                feeds = list(dict.fromkeys([*feeds, *found])) if feeds else found
+            for feed in self._by_base.get(hit.rule, ()):
+                feeds[feed] = hit
         return feeds
 
-    def _count_together(self, feed: _Feed, stub: Stub, now: int, hits: Mapping[str, Hit]) -> list[CorrelationHit]:
+    def _count_together(self, feed: _Feed, stub: Stub, now: int, hits: Iterable[Hit]) -> list[CorrelationHit]:
         """Enter the stub for all the rules that it matched; what different filters mark is counted apart."""
         rule = feed.rule
         found: list[CorrelationHit] = []
         matched: dict[str | None, list[int]] = {}
+        by_rule = {hit.rule: hit for hit in hits}
         for position, name in enumerate(rule.rules):
-            said = hits.get(name)
+            said = by_rule.get(name)
             if said is not None:
                 matched.setdefault(said.suppressed_by, []).append(position)
         for positions in matched.values():
-            match = self._count(feed, stub, now, hits[rule.rules[positions[0]]], tuple(positions))
+            match = self._count(feed, stub, now, by_rule[rule.rules[positions[0]]], tuple(positions))
             if match is not None:
                 found.append(match)
         return found
@@ -199,7 +196,6 @@ class Correlator:
             value = feed.value_of(stub, hit)
             if value is None:
                 return None
-        entry = Entry(now, stub.key, positions, stub.count, value, evidence_in(stub))
         key = (hit.suppressed_by or "", *feed.group_of(stub, hit))
         groups = feed.groups
         group = groups.pop(key, None)
@@ -210,11 +206,11 @@ class Correlator:
         groups[key] = group
         window = group.window
         entries = window.entries
-        is_late = bool(entries) and now < entries[-1].time
         before = len(entries)
+        entry = Entry(now, stub.key, positions, stub.count, value, evidence_in(stub))
         if not window.add(entry):
             return None
-        feed.entries += len(window.entries) - before
+        feed.entries += len(entries) - before
         while feed.entries > MAX_ENTRIES_TOTAL and len(groups) > 1:
             self._evict_oldest(feed)
         if window.dropped:
@@ -224,8 +220,9 @@ class Correlator:
             group.last = stub
             if not group.closes:
                 group.closes = now + feed.rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, feed.name, key))
+                heapq.heappush(self.due, (group.closes, feed.name, key))
             return None
+        is_late = entries[-1].time > now
         if window.holds_around(entry) if is_late else window.holds():
             return self._fire(feed.rule, key, window, stub, hit, entry)
         if not is_late:
@@ -245,8 +242,8 @@ class Correlator:
         return self._hit(rule, key, window, stub, evidence, hit.values)
 
     def _close_before(self, now: int) -> Iterator[CorrelationHit]:
-        while self._due and self._due[0][0] < now:
-            closes, name, key = heapq.heappop(self._due)
+        while self.due and self.due[0][0] < now:
+            closes, name, key = heapq.heappop(self.due)
             feed = self._feeds[name]
             group = feed.groups.get(key)
             if group is None or group.closes != closes or group.last is None:
@@ -266,7 +263,7 @@ class Correlator:
             group.closes = 0
             if window.entries:
                 group.closes = window.entries[0].time + rule.timespan_seconds * 1_000_000
-                heapq.heappush(self._due, (group.closes, name, key))
+                heapq.heappush(self.due, (group.closes, name, key))
             else:
                 del feed.groups[key]
 
@@ -318,7 +315,7 @@ class Correlator:
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot; windows of correlations that no longer exist are dropped."""
         saved = decode_state(data, _Saved, "saved state of correlations", version=SNAPSHOT_VERSION)
-        self._due = []
+        self.due = []
         for feed in self._feeds.values():
             feed.groups, feed.entries = {}, 0
         self.evicted = saved.evicted
@@ -331,12 +328,12 @@ class Correlator:
             known.entries += len(item.entries)
             group.closes, group.last = item.closes, item.last
             if item.closes:
-                heapq.heappush(self._due, (item.closes, item.rule, item.group))
+                heapq.heappush(self.due, (item.closes, item.rule, item.group))
 
 
-def _as_hits(matches: Iterable[CorrelationHit]) -> dict[str, Hit]:
+def _as_hits(matches: Iterable[CorrelationHit]) -> list[Hit]:
     """What correlations have found, for those that stand on them."""
-    return {match.rule: Hit(match.rule, match.suppressed_by, match.values) for match in matches}
+    return [Hit(match.rule, match.suppressed_by, match.values) for match in matches]
 
 
 def _evidence_before(stub: Stub, entries: Iterable[Entry]) -> tuple[Evidence, ...]:

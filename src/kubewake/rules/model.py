@@ -96,11 +96,13 @@ def words_needed(info: RuleInfo) -> tuple[str, ...]:
 
 def spell(value: Any) -> str:
     """A field's value in a sentence."""
-    if value is None or value in ("", [], ()):
+    if isinstance(value, str):
+        return value or "(unknown)"
+    if value is None or value in ([], ()):
         return "(unknown)"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, (list, tuple, set, frozenset)):
         return ", ".join(dict.fromkeys(spell(item) for item in value))
     return str(value)
 
@@ -171,7 +173,9 @@ def fill_step(text: str, words: Mapping[str, Any]) -> str:
 
 def _quoted(value: Any, state: str) -> str:
     """A value where a shell is inside of `state`."""
-    plain = _CONTROL.sub(" ", spell(value))
+    plain = spell(value)
+    if not plain.isprintable():
+        plain = _CONTROL.sub(" ", plain)
     if state == "#":
         return plain
     if value is None or value in ("", [], ()):

@@ -77,6 +77,7 @@ class Window:
         "_requests",
         "_rules",
         "_span",
+        "_threshold",
         "_total",
         "_values",
         "_ways",
@@ -100,6 +101,8 @@ class Window:
         self._values: dict[str | float | None, int] = {}
         self._rules: dict[int, int] = {}
         self._counts_rules = rule.threshold is None or rule.type in {"temporal", "temporal_ordered"}
+        threshold = rule.threshold
+        self._threshold = None if threshold is None else (_RELATIONS[threshold.operator], threshold.bound)
         self._ways = _ways(rule.rules, rule.alternatives)
         self._chains: list[list[tuple[int, int] | None]] = []
         self._forget_chains()
@@ -111,12 +114,12 @@ class Window:
 
     def add(self, entry: Entry) -> bool:
         """Take in an event; False where this request is in already."""
-        entries = self.entries
-        if self._is_in(entry):
+        entries, time, request = self.entries, entry.time, entry.key >> 2
+        if request in self._requests and self._is_in(entry):
             return False
-        self._requests.add(entry.key >> 2)
+        self._requests.add(request)
         last = entries[-1] if entries else entry
-        if entry.time < last.time or (entry.time == last.time and entry.key < last.key):
+        if time < last.time or (time == last.time and entry.key < last.key):
             insort(entries, entry, key=_order)
             self._recount()
         else:
@@ -124,7 +127,7 @@ class Window:
             self._count(entry, 1)
             if self._chains:
                 self._chain(entry)
-            low, edge = self._low, entry.time - self._span
+            low, edge = self._low, time - self._span
             while entries[low].time < edge:
                 self._count(entries[low], -1)
                 low += 1
@@ -136,8 +139,6 @@ class Window:
     def _is_in(self, entry: Entry) -> bool:
         """Whether a recent entry says as much of the same request."""
         request = entry.key >> 2
-        if request not in self._requests:
-            return False
         long_ago = entry.time - SLACK_MICROSECONDS
         for other in islice(reversed(self.entries), 64):
             if other.key >> 2 == request and set(entry.rules) <= set(other.rules):
@@ -205,8 +206,9 @@ class Window:
 
     def _count(self, entry: Entry, sign: int) -> None:
         self._total += sign * entry.weight
-        if entry.value is not None:
-            _add(self._values, entry.value, sign)
+        value = entry.value
+        if value is not None:
+            _add(self._values, value, sign)
         if self._counts_rules:
             for position in entry.rules:
                 _add(self._rules, position, sign)
@@ -261,11 +263,11 @@ class Window:
     def _aggregate_of(self, total: int, values: Mapping[str | float | None, int], rules: Mapping[int, int]) -> float:
         match self.rule.type:
             case "event_count":
-                return float(total)
+                return total
             case "value_count":
-                return float(len(values))
+                return len(values)
             case "temporal" | "temporal_ordered":
-                return float(len(rules))
+                return len(rules)
         numbers = sorted((float(value), times) for value, times in values.items() if isinstance(value, int | float))
         count = sum(times for _, times in numbers)
         if not count:
@@ -308,9 +310,9 @@ class Window:
         rules: Mapping[int, int],
         chain_holds: Callable[[int], bool],
     ) -> bool:
-        threshold = self.rule.threshold
-        if threshold is not None:
-            return _RELATIONS[threshold.operator](self._aggregate_of(total, values, rules), threshold.bound)
+        if self._threshold is not None:
+            relates, bound = self._threshold
+            return relates(self._aggregate_of(total, values, rules), bound)
         is_ordered = self.rule.type == "temporal_ordered"
         for number, way in enumerate(self._ways):
             if not way.absent.isdisjoint(rules):

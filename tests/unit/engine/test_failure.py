@@ -77,10 +77,18 @@ def whole(rules, observed):
 
 
 @pytest.fixture(scope="module")
-def victim(whole):
-    """An event that a rule hit, within an incident."""
+def victims(whole):
+    """Events that a rule hit, within an incident, by resource."""
     told = {audit_id for ids in whole.incidents.values() for audit_id in ids}
-    return next(finding.audit_ids[0] for finding in whole.document.findings if finding.audit_ids[0] in told)
+    hit = [(finding.target.resource, finding.audit_ids[0]) for finding in whole.document.findings]
+    return {resource: audit_id for resource, audit_id in reversed(hit) if audit_id in told}
+
+
+@pytest.fixture
+def victim(request, victims):
+    """One of them that the part looks at which the test is about."""
+    part = request.getfixturevalue("part") if "part" in request.fixturenames else ""
+    return victims["rolebindings" if part == "rbac" else "certificatesigningrequests"]
 
 
 @pytest.fixture
