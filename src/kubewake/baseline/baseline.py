@@ -218,7 +218,8 @@ class Baseline:
         asks = ask_all(portrait.traits, identity, self._memory.population)
         for statement in (WHAT, WHO):
             chosen = [item for trait, item in zip(portrait.traits, asks, strict=True) if trait.statement == statement]
-            score = sum(map(nats_of, chosen))
+            surprises = list(map(nats_of, chosen))
+            score = sum(surprises)
             if pending is None:
                 if statement == WHAT:
                     novelty.what = score
@@ -226,7 +227,7 @@ class Baseline:
                     novelty.who = score
             if score > 0 and portrait.threat > 0 and (statement == WHAT or self._judgement.is_news(stub, portrait)):
                 span = stub.time[:SPAN_CHARACTERS]
-                signal = self._judgement.state(statement, portrait, identity, chosen, score, span)
+                signal = self._judgement.state(statement, portrait, identity, chosen, surprises, span)
                 if signal is not None:
                     found.append(signal)
         return tuple(found)

@@ -4,11 +4,9 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
-from msgspec.structs import astuple
-
 from kubewake.baseline.calibration import Rank
 from kubewake.baseline.identity import EVERYBODY
-from kubewake.baseline.surprise import Ask, Level, nats_of
+from kubewake.baseline.surprise import Ask, nats_of
 from kubewake.baseline.traits import Portrait
 
 MAX_NAMED = 2
@@ -16,10 +14,17 @@ MAX_NAMED = 2
 
 
 def detail_of(
-    portrait: Portrait, asks: Sequence[Ask], rank: Rank, *, stratum: str, threat: float, factor: float, nats: float
+    portrait: Portrait,
+    asks: Sequence[Ask],
+    surprises: Sequence[float],
+    rank: Rank,
+    *,
+    stratum: str,
+    threat: float,
+    factor: float,
+    nats: float,
 ) -> dict[str, Any]:
     """Every number that the contribution is made of; `recompute` makes it again."""
-    surprises = list(map(nats_of, asks))
     return {
         "identity": portrait.user,
         "action": portrait.action,
@@ -32,19 +37,19 @@ def detail_of(
                 "requests": item.requests,
                 "distinct": item.distinct,
                 "known_days": item.known_days,
-                "peers": [list(astuple(level)) for level in item.levels],
-                "nats": round(surprise, 6),
+                "peers": item.levels,
+                "nats": round(surprise, 6) if surprise else 0.0,
             }
             for item, surprise in zip(asks, surprises, strict=True)
         ],
-        "surprise": round(sum(surprises), 6),
+        "surprise": sum(surprises),
         "higher": rank.higher,
         "observed": rank.observed,
-        "p": round(rank.p, 9),
-        "evidence": round(rank.evidence, 6),
+        "p": rank.p,
+        "evidence": rank.evidence,
         "threat": threat,
         "factor": factor,
-        "nats": round(nats, 6),
+        "nats": nats,
     }
 
 
@@ -54,7 +59,6 @@ def recompute(detail: dict[str, Any], *, without: str = "") -> float:
     for trait in detail["traits"]:
         if trait["facet"] == without:
             continue
-        levels = tuple(Level(*row) for row in trait["peers"])
         total += nats_of(
             Ask(
                 trait["facet"],
@@ -64,15 +68,15 @@ def recompute(detail: dict[str, Any], *, without: str = "") -> float:
                 trait["requests"],
                 trait["distinct"],
                 trait["known_days"],
-                levels,
+                trait["peers"],
             )
         )
     return total
 
 
-def sentence_of(portrait: Portrait, asks: Sequence[Ask], rank: Rank, days: int) -> str:
+def sentence_of(portrait: Portrait, asks: Sequence[Ask], surprises: Sequence[float], rank: Rank, days: int) -> str:
     """One sentence for a reader who knows no statistics, with the counts behind it."""
-    told = [(-surprise, item.facet, item) for item in asks if (surprise := nats_of(item)) > 0]
+    told = [(-surprise, item.facet, item) for item, surprise in zip(asks, surprises, strict=True) if surprise > 0]
     told.sort(key=itemgetter(0, 1))
     parts = [_phrase(portrait, item, days) for _, _, item in told[:MAX_NAMED]]
     rare = f"{rank.higher} of {rank.observed} comparable behaviours were as unusual" if rank.observed else ""

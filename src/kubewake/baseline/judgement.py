@@ -46,14 +46,17 @@ class Judgement:
         return True
 
     def state(
-        self, statement: str, portrait: Portrait, identity: Identity, asks: list[Ask], score: float, span: str
+        self, statement: str, portrait: Portrait, identity: Identity, asks: list[Ask], surprises: list[float], span: str
     ) -> Signal | None:
-        """A statement, where the score is rare and the action matters; `span` is the ten minutes it falls into."""
+        """A statement, where the surprises, one for each ask, are rare together and the action matters.
+
+        `span` is the ten minutes it falls into.
+        """
         stratum = stratum_of(identity.kind, portrait.action_class, statement)
         histogram = self._memory.scores_of(stratum)
         if histogram is None:
             return None
-        rank = histogram.rank(score)
+        rank = histogram.rank(sum(surprises))
         threat = portrait.threat if statement == WHAT else ORIGIN_THREAT
         flow = self._running.flows.get(identity.kind)
         factor = SHIFT_EVIDENCE if flow is not None and flow.shifting else 1.0
@@ -66,8 +69,8 @@ class Judgement:
             statement,
             tactic,
             round(nats, 6),
-            sentence_of(portrait, asks, rank, identity.days_known()),
-            detail_of(portrait, asks, rank, stratum=stratum, threat=threat, factor=factor, nats=nats),
+            sentence_of(portrait, asks, surprises, rank, identity.days_known()),
+            detail_of(portrait, asks, surprises, rank, stratum=stratum, threat=threat, factor=factor, nats=nats),
         )
 
     def _may_speak(self, topic: str, nats: float, now_span: str) -> bool:

@@ -3,6 +3,7 @@
 Without this one attack would teach the baseline to ignore its repetition.
 """
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
@@ -71,9 +72,13 @@ class Probation(Struct):
     """Behaviours in the order of their first sight."""
 
     pending: dict[int, Novelty] = {}
+    """An `OrderedDict`: an ordinary one looks long for its first entry where those before it are gone."""
     withheld: dict[int, Novelty] = {}
     by_user: dict[str, int] = {}
     evicted: int = 0
+
+    def __post_init__(self) -> None:
+        self.pending = OrderedDict(self.pending)
 
     def put(self, novelty: Novelty) -> bool:
         """Take one in; False, and counted, where its identity or the whole has too many."""

@@ -53,9 +53,10 @@ def log_tail(number: int, shape: float, rate: float) -> float:
     failure, success = rate / (rate + 1), 1 / (rate + 1)
     base = shape * math.log(failure) - math.lgamma(shape)
     term = math.lgamma(shape + number) - math.lgamma(number + 1) + base + number * math.log(success)
-    total, ratio, k = 1.0, 1.0, number
-    while ratio > 1e-9 and k < number + 20_000:
-        ratio *= (shape + k) / (k + 1) * success
-        k += 1
+    total, ratio, k = 1.0, 1.0, float(number)  # not mixed with integers, which takes twice as long
+    end = k + 20_000
+    while ratio > 1e-9 and k < end:
+        ratio *= (shape + k) / (k + 1.0) * success
+        k += 1.0
         total += ratio
     return min(0.0, term + math.log(total))

@@ -6,7 +6,7 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 
 from array import array
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import islice
 from operator import attrgetter
 
@@ -16,6 +16,7 @@ from msgspec import Struct
 from kubewake.engine.findings import later
 from kubewake.engine.gathering import SPAN_CHARACTERS, UNOWNED
 from kubewake.engine.settled import is_upkeep
+from kubewake.event import STAGES
 from kubewake.observation import Observation, Stub, earliest
 from kubewake.snapshot import decode_state
 
@@ -50,7 +51,8 @@ MAX_WAITING = 150_000
 MAX_STARTED = 100_000
 """Long-running requests remembered from their start to their end."""
 
-_STARTED, _RECEIVED = 1, 2
+_STARTED, _RECEIVED = STAGES[1:3]
+"""A stub's stage is told by its text, which is faster than by the end of its key."""
 _IN_TIME = attrgetter("time", "key")
 
 
@@ -70,7 +72,8 @@ class _Span:
 
     def __init__(self) -> None:
         self.single: list[Stub] = []
-        self.ordinary: dict[tuple[str, int], Stub] = {}
+        self.ordinary: dict[int, Stub] = {}
+        """By behaviour, each of which belongs to one cluster."""
         self.pieces: list[str] = []
         """Names of the pieces that hold the first `saved` single stubs, which change no more."""
         self.saved = 0
@@ -79,14 +82,12 @@ class _Span:
         if not stub.behaviour:
             self.single.append(stub)
             return
-        behaviour = (stub.cluster, stub.behaviour)
-        known = self.ordinary.setdefault(behaviour, stub)
-        if known is not stub:
-            self.ordinary[behaviour] = joined(known, stub)
+        known = self.ordinary.get(stub.behaviour)
+        self.ordinary[stub.behaviour] = stub if known is None else joined(known, stub)
 
-    def __iter__(self) -> Iterator[Stub]:
-        yield from self.single
-        yield from self.ordinary.values()
+    def stubs(self) -> list[Stub]:
+        """All of them."""
+        return [*self.single, *self.ordinary.values()]
 
     def __len__(self) -> int:
         return len(self.single) + len(self.ordinary)
@@ -120,20 +121,21 @@ class Order:
         """Take in an observation; duplicates are counted and taken back out of their stubs."""
         stubs = observation.stubs
         self._drop_duplicates(array("Q", observation.keys), array("I", observation.owners), observation.fed, stubs)
-        committed, spans = self._committed, self._spans
+        span: _Span | None = None
+        name, is_late = "", False
         for stub in stubs:
             if not stub.count:
                 continue
-            if stub.key & 3 == _RECEIVED:
+            if stub.stage == _RECEIVED:
                 if not any(self._is_answered(stub.key >> 2, generation) for generation in self._generations):
                     self._received[stub.key >> 2] = stub
                 continue
-            name = stub.time[:SPAN_CHARACTERS]
-            if committed and name <= committed:
+            if span is None or stub.time[:SPAN_CHARACTERS] != name:  # seldom: they come nearly in order
+                name = stub.time[:SPAN_CHARACTERS]
+                span = self._span(name)
+                is_late = bool(self._committed) and name <= self._committed
+            if is_late:
                 self.counts.late += stub.count
-            span = spans.get(name)
-            if span is None:
-                span = spans[name] = _Span()
             span.add(stub)
         self._latest = max(self._latest, observation.last_time)
 
@@ -149,14 +151,12 @@ class Order:
         watermark = later(self._latest, -self._lateness_seconds)
         for stub in self._unanswered("" if flush else watermark if at_once else watermark[:SPAN_CHARACTERS]):
             span = stub.time[:SPAN_CHARACTERS]
-            self._spans.setdefault(span, _Span()).add(stub)
+            self._span(span).add(stub)
             ready.add(span)
         taken: list[Stub] = []
         for span in sorted(ready):
-            stubs = list(self._spans.pop(span))
-            stubs.sort(key=_IN_TIME)
-            for stub in stubs:
-                if stub.key & 3 == _STARTED:
+            for stub in sorted(self._spans.pop(span).stubs(), key=_IN_TIME):
+                if stub.stage == _STARTED:
                     self._note_start(stub)
                 elif stub.hits and self._started and self._is_completion(stub):
                     continue
@@ -166,6 +166,13 @@ class Order:
         elif ready and not (flush or at_once):
             self._committed = max(self._committed, *ready)
         return taken
+
+    def _span(self, name: str) -> _Span:
+        """The span of this name, made on first use."""
+        span = self._spans.get(name)
+        if span is None:
+            span = self._spans[name] = _Span()
+        return span
 
     def _ready(self) -> list[str]:
         """Spans that end before the watermark. What came too late for its span goes with the next one."""
@@ -224,7 +231,7 @@ class Order:
                     *(
                         stub
                         for span in self._spans.values()
-                        for stub in (span.ordinary.values() if in_pieces else span)
+                        for stub in (span.ordinary.values() if in_pieces else span.stubs())
                     ),
                 ],
                 counts=self.counts,
@@ -243,20 +250,21 @@ class Order:
         self._started = dict(saved.started)
         self._spans, self._received = {}, {}
         for name in sorted(waiting, key=lambda name: int(name.partition("/")[2])):
-            span = self._spans.setdefault(name.partition("/")[0], _Span())
+            span = self._span(name.partition("/")[0])
             span.single += waiting[name]
             span.saved = len(span.single)
             span.pieces.append(name)
         for stub in saved.waiting:
-            if stub.key & 3 == _RECEIVED:
+            if stub.stage == _RECEIVED:
                 self._received[stub.key >> 2] = stub
             else:
-                self._spans.setdefault(stub.time[:SPAN_CHARACTERS], _Span()).add(stub)
+                self._span(stub.time[:SPAN_CHARACTERS]).add(stub)
         self.counts = saved.counts
 
     @staticmethod
     def _is_answered(request: int, keys: KeySet) -> bool:
-        return not keys.isdisjoint((request << 2, request << 2 | _STARTED, request << 2 | 3))
+        """By the key of any stage that comes after it was received."""
+        return not keys.isdisjoint((request << 2, request << 2 | 1, request << 2 | 3))
 
     def _unanswered(self, until: str) -> list[Stub]:
         """Requests received before then ("" for all) and never answered: judged on what was received."""

@@ -32,7 +32,7 @@ from kubewake.incidents.weight import SUSPICIOUS_NATS, Piece, precision_of
 from kubewake.lineage import Lineage
 from kubewake.lineage.link import Link
 from kubewake.lineage.moment import seconds_of
-from kubewake.lineage.reference import EventRef, refer
+from kubewake.lineage.reference import EventRef, refer, words_of
 from kubewake.lineage.session import Session, session_number
 from kubewake.lineage.state import count_child, is_hub
 from kubewake.observation import Evidence, Signal, Stub
@@ -131,7 +131,7 @@ class IncidentBuilder:
         session = self._lineage.sessions.get(number)
         if session is not None and signal.nats > 0:
             self._cluster = stub.cluster
-            self._accuse(session, signal, refer(stub, number), self._lineage.now)
+            self._accuse(session, signal, refer(stub, number, words_of(stub)), self._lineage.now)
 
     def _follow(self, link: Link, ref: EventRef, now: float) -> None:
         """Take in a link: evidence against its effect, and a way for suspicion to flow."""

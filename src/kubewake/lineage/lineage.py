@@ -27,7 +27,7 @@ from kubewake.lineage.session import (
     Session,
     session_number,
 )
-from kubewake.lineage.state import Place, State, is_routine_actor
+from kubewake.lineage.state import Kind, Place, State, is_routine_actor
 from kubewake.lineage.webhook import MUTATED_BY
 from kubewake.observation import Stub
 from kubewake.snapshot import decode_state
@@ -47,7 +47,7 @@ MAX_COURSES = 20_000
 """The same for kinds of single requests; each entry holds some ten texts."""
 
 
-class Course(Struct):
+class Course(Kind, kw_only=True):
     """What is the same for all requests of one kind by one session."""
 
     session: Session
@@ -149,7 +149,7 @@ class Lineage:
             if stub.reason:
                 self._granted.covered += count
         self.session = session
-        self.state.routine = routine
+        self.state.kind, self.state.routine = course, routine
         if stub.hits or not (session.machine or (routine and (behaviour or not session.newcomer))):
             remember(session, self.state.refer(stub, session))
         links: list[Link] = []
@@ -191,7 +191,13 @@ class Lineage:
         habit = self._habit(session, stub, now)
         keys = reason_keys(stub.reason)
         grants = tuple([(keys[place], kind) for place, kind in self._grants]) if keys else ()
-        course = Course(session, habit, self._records(stub), keys[0] if keys else "", grants)
+        course = Course(
+            session=session,
+            habit=habit,
+            records=self._records(stub),
+            grant=keys[0] if keys else "",
+            grants=grants,
+        )
         if stub.behaviour:
             if len(self._known) >= MAX_KNOWN_BEHAVIOURS:
                 self._known.clear()
@@ -393,6 +399,7 @@ def kind_of(stub: Stub) -> tuple[str, ...]:
         stub.verb,
         stub.resource,
         stub.subresource,
+        stub.api_group,
         stub.namespace,
         stub.outcome,
         stub.reason,

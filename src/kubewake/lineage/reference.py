@@ -69,9 +69,40 @@ class EventRef(Struct, frozen=True, array_like=True, gc=False):
         return (*(self.members or ((self.key, self.audit_id),)), (self.last_key, self.last_audit_id))
 
 
-def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
-    """Remember a stub that `session` sent. Texts of few values are shared: references are many."""
-    resource = stub.resource
+class Words(Struct, frozen=True, array_like=True, gc=False):
+    """The texts of few values, of which references share one copy each: references are many."""
+
+    user: str
+    verb: str
+    resource: str
+    subresource: str
+    api_group: str
+    namespace: str
+    outcome: str
+    reason: str
+    source: str
+    user_agent: str
+
+
+def words_of(stub: Stub) -> Words:
+    """The texts that references to all stubs of one kind have in common."""
+    return Words(
+        intern(stub.user),
+        intern(stub.verb),
+        intern(stub.resource),
+        intern(stub.subresource),
+        intern(stub.api_group),
+        intern(stub.namespace),
+        intern(stub.outcome),
+        intern(stub.reason),
+        intern(stub.source),
+        intern(stub.user_agent),
+    )
+
+
+def refer(stub: Stub, session: int, words: Words, *, routine: bool = False) -> EventRef:
+    """Remember a stub that `session` sent; `words` are those of its kind."""
+    resource = words.resource
     return EventRef(
         stub.time,
         stub.last_time or stub.time,
@@ -81,19 +112,19 @@ def refer(stub: Stub, session: int, *, routine: bool = False) -> EventRef:
         stub.last_audit_id or stub.audit_id,
         stub.count,
         session,
-        intern(stub.user),
-        intern(stub.verb),
-        intern(resource),
-        intern(stub.subresource),
-        intern(stub.api_group),
-        intern(stub.namespace),
-        name_of(stub),
+        words.user,
+        words.verb,
+        resource,
+        words.subresource,
+        words.api_group,
+        words.namespace,
+        stub.name or name_of(stub),
         "" if resource else stub.uri[:200],
         stub.code,
-        intern(stub.outcome),
-        intern(stub.reason),
-        intern(stub.source),
-        intern(stub.user_agent),
+        words.outcome,
+        words.reason,
+        words.source,
+        words.user_agent,
         stub.impersonated,
         detail_of(stub.values) if stub.values else "",
         routine,

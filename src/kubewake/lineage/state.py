@@ -3,7 +3,7 @@
 from msgspec import Struct
 
 from kubewake.lineage.ledger import Ledger
-from kubewake.lineage.reference import EventRef, refer
+from kubewake.lineage.reference import EventRef, Words, refer, words_of
 from kubewake.lineage.session import Session, Sessions
 from kubewake.observation import Stub
 
@@ -69,6 +69,13 @@ class Place(Struct, array_like=True):
     sessions: list[int] = []
 
 
+class Kind(Struct):
+    """What references to all requests of one kind share."""
+
+    words: Words | None = None
+    """None until there is one."""
+
+
 class State:
     """Shared memory of the links of one cluster."""
 
@@ -78,6 +85,8 @@ class State:
         self.places: dict[str, Place] = {}
         self.places_evicted = 0
         self.ledgers: dict[str, Ledger] = {}
+        self.kind = Kind()
+        """Of the stub at hand."""
         self.routine = False
         """Whether the identity at hand had often done the kind of thing that it does now."""
         self.habit_seconds = 0.0
@@ -89,7 +98,10 @@ class State:
         """The stub at hand in brief, made once for all who ask."""
         referred = self._referred
         if referred is None or referred[0] is not stub:
-            referred = self._referred = (stub, refer(stub, session.number, routine=self.routine))
+            kind = self.kind
+            if kind.words is None:
+                kind.words = words_of(stub)
+            referred = self._referred = (stub, refer(stub, session.number, kind.words, routine=self.routine))
         return referred[1]
 
     def ledger(self, name: str, horizon_seconds: float, capacity: int = 20_000, depth: int = 1) -> Ledger:

@@ -185,8 +185,8 @@ def test_numbers_in_a_detail_are_those_of_the_state() -> None:
     assert traits["program"]["distinct"] == len(identity.contexts["client"].values)
     everybody = traits["program"]["peers"][-1]
     held = [item for item in baseline.archive.identities.values() if "client" in item.contexts]
-    assert everybody[3] == sum(len(item.contexts["client"].values) for item in held)
-    assert everybody[2] == sum("curl" in item.contexts["client"].values for item in held)
+    assert everybody.total == sum(len(item.contexts["client"].values) for item in held)
+    assert everybody.showing == sum("curl" in item.contexts["client"].values for item in held)
 
 
 def test_without_one_trait_the_surprise_drops_by_what_was_stated() -> None:

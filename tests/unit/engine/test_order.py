@@ -5,8 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kubewake.engine.order import Order, joined
+from kubewake.event import STAGES
 from kubewake.observation import Hit, Observation, Stub
 from tests.unit.engine.stubs import observation, second, stub
+
+
+def set_stage(item: Stub, code: int) -> None:
+    item.stage = STAGES[code]
+    item.key |= code
 
 
 def taken(chunks: list[Observation], lateness: int = 30) -> list[Stub]:
@@ -101,23 +107,23 @@ class TestDuplicates:
 class TestStages:
     def test_a_long_request_is_judged_once(self):
         started = stub(1, second(1), hits=(Hit("pod-exec"),))
-        started.key |= 1
+        set_stage(started, 1)
         ended = stub(1, second(9), hits=(Hit("pod-exec"),))
 
         assert [started.key] == [item.key for item in taken([observation(started), observation(ended)])]
 
     def test_the_end_is_judged_when_it_shows_more_than_the_start(self):
         started = stub(1, second(1), hits=(Hit("pod-exec"),))
-        started.key |= 1
+        set_stage(started, 1)
         ended = stub(1, second(9), hits=(Hit("pod-exec"), Hit("other")))
 
         assert 2 == len(taken([observation(started), observation(ended)]))
 
     def test_a_received_request_counts_only_when_no_answer_comes(self):
         received = stub(1, second(1), hits=(Hit("x"),))
-        received.key |= 2
+        set_stage(received, 2)
         other = stub(2, second(1), hits=(Hit("x"),))
-        other.key |= 2
+        set_stage(other, 2)
         answered = stub(1, second(2))
 
         keys = [
@@ -142,14 +148,14 @@ def test_stubs_that_become_one_name_the_events_of_both_in_order():
 
 def test_gives_an_unanswered_request_of_the_last_seconds_when_the_input_ends():
     received = stub(1, second(5), hits=(Hit("x"),))
-    received.key |= 2
+    set_stage(received, 2)
 
     assert [received.key, 2 << 2] == [item.key for item in taken([observation(received, stub(2, second(6)))])]
 
 
 def test_at_once_gives_everything_but_a_request_that_may_still_be_answered():
     received = stub(1, second(5), hits=(Hit("x"),))
-    received.key |= 2
+    set_stage(received, 2)
     order = Order(30)
     order.put(observation(received, stub(2, second(6))))
 
@@ -210,7 +216,7 @@ def test_requests_that_wait_for_their_answer_do_not_fill_the_room_of_others(monk
     monkeypatch.setattr("kubewake.engine.order.MAX_WAITING", 1)
     received = [stub(number, second(number), hits=(Hit("x"),)) for number in (1, 2, 3)]
     for item in received:
-        item.key |= 2
+        set_stage(item, 2)
     order = Order(30)
     order.put(observation(*received))
 

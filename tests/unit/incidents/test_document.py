@@ -8,7 +8,7 @@ import pytest
 from kubewake.finding import Incident
 from kubewake.incidents.phrase import PAST, SUBRESOURCES, VERBS, actor_name, describe
 from kubewake.incidents.remedy import quote
-from kubewake.lineage.reference import refer
+from kubewake.lineage.reference import refer, words_of
 
 ADMIN = 'RBAC: allowed by ClusterRoleBinding "ops" of ClusterRole "cluster-admin" to Group "ops"'
 WEB = {"user": "system:serviceaccount:shop:web", "credential": "JTI=m", "source": "203.0.113.7", "user_agent": "curl/8"}
@@ -221,7 +221,9 @@ def test_commands_survive_hostile_names(teller, name):
     ],
 )
 def test_requests_in_plain_words(make, fields, text):
-    assert describe(refer(make(0, **fields), 1)) == text
+    stub = make(0, **fields)
+
+    assert describe(refer(stub, 1, words_of(stub))) == text
 
 
 @pytest.mark.parametrize("words", [*SUBRESOURCES.values(), *VERBS.values()], ids=lambda words: words.partition(" ")[0])

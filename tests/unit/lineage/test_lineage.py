@@ -7,12 +7,17 @@ from kubewake.lineage import Lineage
 from kubewake.lineage.ledger import Cause, Ledger
 from kubewake.lineage.lineage import habit_of
 from kubewake.lineage.moment import seconds_of
-from kubewake.lineage.reference import refer
+from kubewake.lineage.reference import EventRef, refer, words_of
 from kubewake.lineage.session import MAX_HABITS, MAX_RECENT, MAX_SESSIONS_EACH, session_number
+from kubewake.observation import Stub
 
 SLICES = ["token-minted-and-used", "pod-token-elsewhere", "grant-and-use", "role-edited", "pod-entered",
           "secret-read-and-used", "workload-started", "deployment-rolled-out", "impersonation",
           "certificate-issued-and-used", "one-address-two-names", "node-identity-stolen", "farmed-tokens"]  # fmt: skip
+
+
+def reference(stub: Stub, session: int) -> EventRef:
+    return refer(stub, session, words_of(stub))
 
 
 @pytest.mark.parametrize("name", SLICES)
@@ -79,7 +84,7 @@ def test_recent_requests_and_habits_are_bounded(make):
 def test_ledger_forgets_the_oldest_and_counts(make):
     ledger = Ledger(100.0, capacity=2)
     for number in range(3):
-        ledger.put(f"k{number}", Cause(refer(make(number), number + 1), float(number)))
+        ledger.put(f"k{number}", Cause(reference(make(number), number + 1), float(number)))
     assert len(ledger.entries) == 2
     assert ledger.evicted == 1
     assert not ledger.get("k0", 3.0)
@@ -91,7 +96,7 @@ def test_ledger_forgets_the_oldest_and_counts(make):
 def test_ledger_keeps_the_latest_of_each_session(make):
     ledger = Ledger(100.0, depth=2)
     for number, session in enumerate((1, 1, 2, 3)):
-        ledger.put("k", Cause(refer(make(number), session), float(number)))
+        ledger.put("k", Cause(reference(make(number), session), float(number)))
     assert [cause.ref.session for cause in ledger.get("k", 4.0)] == [2, 3]
 
 
