@@ -22,8 +22,11 @@ _CREDENTIAL_KEY = re.compile(r"(?:^|[_.-])(?:password|passwd|passphrase|secret[_
                              r"access[_-]?key(?:[_-]id)?|private[_-]?key|client[_-]?secret)$", re.IGNORECASE)  # fmt: skip
 
 
-def _node(facts: Facts) -> dict[str, Any] | None:
-    return facts.written if facts.resource == "nodes" and facts.is_write else None
+def _node(facts: Facts, about: bytes) -> dict[str, Any] | None:
+    """A node that is written, if anything `about` it; kubelets report its status all the time, at length."""
+    if facts.resource != "nodes" or not facts.is_write or not facts.may_say(about):
+        return None
+    return facts.written
 
 
 @field(
@@ -38,7 +41,7 @@ def _node(facts: Facts) -> dict[str, Any] | None:
     },
 )
 def node_addresses(facts: Facts) -> list[dict[str, str]] | None:
-    written = _node(facts)
+    written = _node(facts, b"addresses")
     if written is None:
         return None
     return [
@@ -50,13 +53,13 @@ def node_addresses(facts: Facts) -> list[dict[str, str]] | None:
 @field("node.unschedulable", "boolean", "Whether the write takes the node out of scheduling, or back in.",
        level="Request", example="true")  # fmt: skip
 def node_unschedulable(facts: Facts) -> bool | None:
-    return flag(dig(_node(facts), "spec", "unschedulable"))
+    return flag(dig(_node(facts, b"unschedulable"), "spec", "unschedulable"))
 
 
 @field("node.taints", "list", "Taints that the write sets, as key=value:effect.", level="Request",
        example="[dedicated=gpu:NoSchedule]")  # fmt: skip
 def node_taints(facts: Facts) -> list[str] | None:
-    written = _node(facts)
+    written = _node(facts, b"taints")
     if written is None:
         return None
     return [
@@ -68,7 +71,7 @@ def node_taints(facts: Facts) -> list[str] | None:
 @field("node.owner_set", "boolean", "Whether the write gives the node an owner, which lets the garbage collector "
        "delete it (CVE-2025-5187).", level="Request", example="true")  # fmt: skip
 def node_owner_set(facts: Facts) -> bool | None:
-    written = _node(facts)
+    written = _node(facts, b"ownerReferences")
     return None if written is None else bool(sequence(dig(written, "metadata", "ownerReferences")))
 
 

@@ -157,6 +157,11 @@ class Facts:
         cache[key] = body
         return body
 
+    def may_say(self, word: bytes) -> bool:
+        """Whether the request's body can hold a word, in a key or elsewhere; True where the body was not logged."""
+        body = self.event.request_object
+        return body is NO_BODY or word in (text := bytes(body)) or b"\\u" in text
+
     @property
     def request_body(self) -> dict[str, Any] | list[Any] | None:
         """The decoded request body; None where it was not logged or is unreadable (then named in `unknown`)."""

@@ -29,7 +29,10 @@ def grouped(chunks: Iterable[Chunk]) -> Iterator[Iterator[Chunk]]:
 
     def group_of(chunk: Chunk) -> int:
         nonlocal number, size, kind
-        if size >= min(FIRST_CHUNKS << number, CHUNKS_PER_OBSERVATION) or kind != (chunk.file, chunk.first_line is None):
+        if size >= min(FIRST_CHUNKS << number, CHUNKS_PER_OBSERVATION) or kind != (
+            chunk.file,
+            chunk.first_line is None,
+        ):
             number, size, kind = number + 1, 0, (chunk.file, chunk.first_line is None)
         size += 1
         return number

@@ -1,5 +1,6 @@
 """Nodes, namespaces, configuration, events and the stream."""
 
+import msgspec
 import pytest
 
 
@@ -19,6 +20,16 @@ def test_nodes(write):
     assert facts.value("node.owner_set") is True
     assert facts.value("server.version") == "v1.36.2"
     assert write("pods", body).value("node.owner_set") is None
+
+
+def test_a_node_is_looked_at_where_its_body_can_say_what_is_asked(write):
+    def node(body):
+        return write("nodes", msgspec.Raw(body), verb="update", sub="status")
+
+    escaped = node(b'{"status": {"\\u0061ddresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}')
+    assert escaped.value("node.addresses.address") == ["127.0.0.1"]
+    assert not escaped.value("node.owner_set")
+    assert not node(b'{"status": {"conditions": []}}').value("node.addresses")
 
 
 ENFORCE = "pod-security.kubernetes.io/enforce"
