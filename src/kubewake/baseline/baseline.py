@@ -70,29 +70,30 @@ class Baseline:
         self._seen: dict[tuple[int | str, ...], Sight] = {}
         """By look, and by kind and details, which are told faster."""
         self._wake = -math.inf
-        """When the quick path must be left, in seconds since 1970: every three hours, as fine as hours are told, or as soon
-        as a probation ends."""
+        """When `_awake` is due next, in seconds since 1970: every three hours, as fine as hours are told, or as soon as a
+        probation ends."""
         self._fresh_until = 0.0
 
     def observe(self, stub: Stub) -> tuple[Signal, ...]:
         """What is unusual about the next stub; nothing for known behaviours."""
         now = microseconds(stub.time) / 1e6
-        if now < self._wake:
-            details = details_of(stub)
-            if stub.behaviour:
-                today = self._familiar.get((stub.behaviour, *details))
-                if today is not None:
-                    today[self.day] += stub.count
-                    return NONE
-            detailed = (stub.kind, *details)
-            sight = self._seen.get(detailed)
+        if now and now >= self._wake:
+            self._awake(now)
+        details = details_of(stub)
+        if stub.behaviour:
+            today = self._familiar.get((stub.behaviour, *details))
+            if today is not None:
+                today[self.day] += stub.count
+                return NONE
+        detailed = (stub.kind, *details)
+        sight = self._seen.get(detailed)
+        if sight is None:
+            sight = self._seen.get(look_of(stub, details))
             if sight is None:
-                sight = self._seen.get(look_of(stub, details))
-                if sight is not None and stub.kind:
-                    self._note_seen(detailed, sight)
-            if sight is not None:
-                return self._glance(stub, sight, now)
-        return self._observe(stub, None, now)
+                return self._observe(stub, None, now)
+            if stub.kind:
+                self._note_seen(detailed, sight)
+        return self._glance(stub, sight, now)
 
     def _note_seen(self, as_what: tuple[int | str, ...], sight: Sight) -> Sight:
         if len(self._seen) >= SEEN_MAX:
@@ -115,19 +116,19 @@ class Baseline:
         if not now:
             return NONE
         running = self._running
-        if now >= self._wake:
-            self._awake(now)
         if not self._births.begun:
             self._births.begun = now
         if stub.actor_kind in SILENT_KINDS or not stub.user:
             return NONE
+        is_first = False
         if stub.verb == "create" and stub.outcome == "allowed" and stub.resource in ("namespaces", "serviceaccounts"):
-            self._see_birth(stub, now)
+            is_first = self._see_birth(stub, now)
         if stub.namespace:
-            self._births.see(f"ns {stub.namespace}", now)
-        self._births.see(f"user {stub.user}", now)
+            is_first |= self._births.see(f"ns {stub.namespace}", now)
+        is_first |= self._births.see(f"user {stub.user}", now)
         identity = self._identity(stub, now)
-        portrait = portray(stub, self._births, now)
+        # Nobody grows younger but by being forgotten and seen anew.
+        portrait = portray(stub, self._births, now) if sight is None or is_first else sight.portrait
         tally = identity.tally(portrait.action_class, running.day)
         signals = self._judge(stub, identity, portrait, now)
         if running.verdicts:
@@ -151,14 +152,13 @@ class Baseline:
             if user in verdict.users and verdict.since_seconds <= now <= verdict.until_seconds:
                 self.teach(user, benign=verdict.benign, since=verdict.since_seconds, until=verdict.until_seconds)
 
-    def _see_birth(self, stub: Stub, now: float) -> None:
-        name = stub.name or str(stub.values.get("object.name") or "")
+    def _see_birth(self, stub: Stub, now: float) -> bool:
+        name = name_in(stub)
         if not name:
-            return
+            return False
         if stub.resource == "namespaces":
-            self._births.see(f"ns {name}", now, created=True)
-        else:
-            self._births.see(f"user system:serviceaccount:{stub.namespace}:{name}", now, created=True)
+            return self._births.see(f"ns {name}", now, created=True)
+        return self._births.see(f"user system:serviceaccount:{stub.namespace}:{name}", now, created=True)
 
     def _identity(self, stub: Stub, now: float) -> Identity:
         identity = self._memory.identities.get(stub.user)

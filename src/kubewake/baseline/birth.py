@@ -20,10 +20,10 @@ class Births(Struct):
     """First event of the cluster: what is seen in the first hour may be old, unless its creation was seen."""
     evicted: int = 0
 
-    def see(self, name: str, now: float, *, created: bool = False) -> None:
-        """Note a sight; only a creation makes a name young within the first hour of the log."""
+    def see(self, name: str, now: float, *, created: bool = False) -> bool:
+        """Note a sight, and tell whether it is the first; only a creation makes young within the first hour of the log."""
         if name in self.first:
-            return
+            return False
         if (
             len(self.first) >= MAX_KNOWN
         ):  # the oldest tenth, as a dict looks long for its first entry where many are gone
@@ -31,6 +31,7 @@ class Births(Struct):
                 del self.first[oldest]
             self.evicted += MAX_KNOWN // 10
         self.first[name] = now if created or now - self.begun >= YOUTH_SECONDS else now - YOUTH_SECONDS
+        return True
 
     def is_young(self, name: str, now: float) -> bool:
         """Whether it is younger than an hour."""

@@ -4,7 +4,7 @@ Continuation counts: one identity counts once, however often it does something, 
 usual for others. All of it follows from the identities, so it is neither saved nor merged.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
@@ -23,7 +23,8 @@ class Population:
 
     def __init__(self, identities: Iterable[Identity] = ()) -> None:
         self.members: dict[str, int] = {}
-        self._usage: dict[tuple[str, str], Usage] = {}
+        self._usages: dict[str, dict[str, Usage]] = {}
+        """By context and group."""
         self._groups: dict[str, tuple[str, ...]] = {}
         for identity in identities:
             self.enrol(identity)
@@ -36,9 +37,9 @@ class Population:
         members = self.members
         return tuple([group for group in groups if group == EVERYBODY or members.get(group, 0) >= PEER_MINIMUM])
 
-    def usage(self, group: str, context: str) -> Usage | None:
-        """What a group does in a context."""
-        return self._usage.get((group, context))
+    def usages(self, context: str) -> Mapping[str, Usage]:
+        """What each group does in a context."""
+        return self._usages.get(context, {})
 
     def enrol(self, identity: Identity) -> None:
         """Count an identity in its groups, anew where they have changed."""
@@ -78,9 +79,12 @@ class Population:
                 self._change(group, context, value, step)
 
     def _change(self, group: str, context: str, value: str, step: int) -> None:
-        usage = self._usage.get((group, context))
+        usages = self._usages.get(context)
+        if usages is None:
+            usages = self._usages[context] = {}
+        usage = usages.get(group)
         if usage is None:
-            usage = self._usage[group, context] = Usage({})
+            usage = usages[group] = Usage({})
         usage.total += step
         left = usage.values.get(value, 0) + step
         if left > 0:
@@ -88,7 +92,9 @@ class Population:
         else:
             usage.values.pop(value, None)
             if not usage.values:
-                del self._usage[group, context]
+                del usages[group]
+                if not usages:
+                    del self._usages[context]
 
 
 def _groups_of(identity: Identity) -> tuple[str, ...]:

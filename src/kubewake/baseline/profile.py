@@ -70,7 +70,7 @@ def profile_of(archive: Archive, user: str) -> Profile | None:
     closest = groups[0] if groups else EVERYBODY
     customs = []
     for context in sorted(identity.contexts):
-        usage = population.usage(closest, context)
+        usage = population.usages(context).get(closest)
         values = identity.contexts[context].values
         for value in sorted(values, key=lambda value: (-days.count(values[value]), value)):
             others = (usage.values.get(value, 0) if usage is not None else 0) - 1

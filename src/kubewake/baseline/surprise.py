@@ -62,8 +62,9 @@ def ask(
     if action_class not in requests:
         requests[action_class] = identity.requests_in(action_class)
     levels = []
+    usages = population.usages(trait.context)
     for group in groups:
-        usage = population.usage(group, trait.context)
+        usage = usages.get(group)
         if usage is not None:
             levels.append(
                 Level(

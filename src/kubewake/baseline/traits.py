@@ -82,7 +82,7 @@ def payload_of(stub: Stub) -> str:
         images, risks = values.get("workload.images"), values.get("workload.risks")
         if not images and not risks:
             return ""
-        return _burden_of(tuple(map(str, images or ())), tuple(map(str, risks or ())))
+        return _burden_of(tuple(images or ()), tuple(risks or ()))
     if stub.resource in ("roles", "clusterroles"):
         return " ".join(name for name in GRANTS if values.get(f"rbac.grants_{name}"))
     if stub.resource in ("rolebindings", "clusterrolebindings"):

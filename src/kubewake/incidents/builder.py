@@ -165,14 +165,14 @@ class IncidentBuilder:
         campaign = self._book.of(session, now)
         nats = signal.nats
         acts = acts_of(signal.detector)
-        if is_rule:
+        if is_rule and (nats >= SUSPICIOUS_NATS or campaign is not None):  # else it is too weak in any case
             nats *= precision_of(signal.detector, specific=session.specific)
             if self._lineage.is_habitual(session.user, acts):
                 nats *= HABIT_FACTOR
                 if campaign is not None and not campaign.opened_time:
                     campaign.weaken(session.number, signal.detector, nats)
         if nats < SUSPICIOUS_NATS:  # below every bar that follows
-            self._set_aside(session, signal, None)
+            self._set_aside(session, signal, acts, None)
             return
         earlier: Sequence[Evidence] = signal.detail.get("earlier", ())
         piece = Piece(
@@ -194,7 +194,7 @@ class IncidentBuilder:
         if not whole and nats < LOUD_NATS and campaign is not None and campaign.has_piece(piece):
             anchors = False
         if not anchors and (nats < least or campaign is None or not is_near(campaign, session, now)):
-            self._set_aside(session, signal, (piece, ref))
+            self._set_aside(session, signal, acts, (piece, ref))
             return
         if campaign is None:
             campaign = self._book.add(session, ref, self._cluster, now)
@@ -226,10 +226,12 @@ class IncidentBuilder:
         if is_rule and not campaign.opened_time:
             self._lineage.learn(session.user, acts[0])
 
-    def _set_aside(self, session: Session, signal: Signal, piece: tuple[Piece, EventRef] | None) -> None:
+    def _set_aside(
+        self, session: Session, signal: Signal, acts: tuple[str, str], piece: tuple[Piece, EventRef] | None
+    ) -> None:
         """Remember weak evidence in case strong evidence comes soon, and as a habit in case none does."""
         if signal.kind == "rule":
-            self._lineage.learn(session.user, acts_of(signal.detector)[0])
+            self._lineage.learn(session.user, acts[0])
         held = self._aside.get(session.number)
         if held is None:
             held = self._aside[session.number] = []

@@ -68,9 +68,11 @@ class Flow:
 
     def join(self, link: Link, now: float) -> None:
         """Connect cause and effect of a link where one of them is under suspicion."""
-        sessions = self._sessions
+        sessions, active = self._sessions, self._book.active
         cause, effect = sessions.get(link.cause), sessions.get(link.effect)
         if cause is None or effect is None:
+            return
+        if link.cause not in active and link.effect not in active and not cause.told_in:
             return
         upper, lower = self._book.of(cause, now), self._book.of(effect, now)
         if link.cause_ref is not None and link.scope == "session" and link.strength >= CONFIRMING_STRENGTH:

@@ -93,10 +93,10 @@ def without_retold(pieces: Iterable[Piece]) -> list[Piece]:
             for piece in kept
             if piece is sequence
             or (
-                piece.session == sequence.session
+                piece.key >> 2 in requests
+                and piece.session == sequence.session
                 and piece.kind == "rule"
                 and len(piece.tells) < 2
-                and piece.key >> 2 in requests
             )
         ]
         if len(told) > 1:
@@ -118,11 +118,11 @@ def parts_of(pieces: Iterable[Piece], strengths: Mapping[int, float]) -> list[Pa
     parts = []
     first: list[tuple[float, int, str]] = []
     for tactic, held in sorted(by_tactic.items(), key=lambda item: (_RANK.get(item[0], len(_RANK)), item[0])):
-        tried = sum(piece.tried for piece in held if piece.kind == "surprise")
-        correction = math.log(min(max(tried, 1), MAX_TRIED))
+        tried = sum([piece.tried for piece in held if piece.kind == "surprise"])
+        correction = math.log(min(tried, MAX_TRIED)) if tried else 0.0
         best, best_nats = None, 0.0
         for piece in held:
-            nats = piece.nats - correction if piece.kind == "surprise" else piece.nats
+            nats = piece.nats - correction if tried and piece.kind == "surprise" else piece.nats
             nats *= strengths.get(piece.session, 0.0)
             if nats > best_nats:
                 best, best_nats = piece, nats

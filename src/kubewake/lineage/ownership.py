@@ -52,7 +52,7 @@ class Ownership:
         made_name = name_of(stub)
         self.coverage.eligible += 1
         owners = stub.values.get("object.owner_names")
-        owned = isinstance(owners, list | tuple) and bool(owners)
+        owned = bool(owners) and isinstance(owners, list | tuple)
         self.coverage.covered += owned
         names = [str(owner) for owner in owners or ()] if owned else pod_owners(made_name)[1:]
         links: list[Link] = []

@@ -43,7 +43,7 @@ def test_groups_count_identities_and_small_ones_are_left_out() -> None:
     population = Population(people)
 
     assert population.levels(people[0]) == ("human identities", "everybody")
-    usage = population.usage("human identities", "client")
+    usage = population.usages("client").get("human identities")
     assert usage is not None
     assert usage.values == {"kubectl": 3}
 
@@ -68,6 +68,6 @@ def test_a_population_kept_up_is_the_same_as_one_made_anew() -> None:
     fresh = Population(people)
 
     for group in ("human identities", "everybody"):
-        assert population.usage(group, "client") == fresh.usage(group, "client")
+        assert population.usages("client").get(group) == fresh.usages("client").get(group)
     population.dismiss(people[1])
-    assert population.usage("everybody", "client") == Population([people[0], people[2]]).usage("everybody", "client")
+    assert population.usages("client")["everybody"] == Population([people[0], people[2]]).usages("client")["everybody"]
