@@ -72,8 +72,8 @@ class _Span:
 
     def __init__(self) -> None:
         self.single: list[Stub] = []
-        self.ordinary: dict[int, Stub] = {}
-        """By behaviour, each of which belongs to one cluster."""
+        self.ordinary: dict[tuple[str, int], Stub] = {}
+        """By cluster and behaviour: no client of one cluster shall find a number that stands for something in another."""
         self.pieces: list[str] = []
         """Names of the pieces that hold the first `saved` single stubs, which change no more."""
         self.saved = 0
@@ -82,8 +82,9 @@ class _Span:
         if not stub.behaviour:
             self.single.append(stub)
             return
-        known = self.ordinary.get(stub.behaviour)
-        self.ordinary[stub.behaviour] = stub if known is None else joined(known, stub)
+        behaviour = (stub.cluster, stub.behaviour)
+        known = self.ordinary.get(behaviour)
+        self.ordinary[behaviour] = stub if known is None else joined(known, stub)
 
     def stubs(self) -> list[Stub]:
         """All of them."""

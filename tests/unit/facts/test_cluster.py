@@ -3,6 +3,9 @@
 import msgspec
 import pytest
 
+from kubewake.event import AuditEvent, ObjectRef
+from kubewake.facts import Facts
+
 
 def test_nodes(write):
     body = {
@@ -22,9 +25,10 @@ def test_nodes(write):
     assert write("pods", body).value("node.owner_set") is None
 
 
-def test_a_node_is_looked_at_where_its_body_can_say_what_is_asked(write):
+def test_a_node_is_looked_at_where_its_body_can_say_what_is_asked():
     def node(body):
-        return write("nodes", msgspec.Raw(body), verb="update", sub="status")
+        ref = ObjectRef(resource="nodes", subresource="status", name="n1")
+        return Facts(AuditEvent(verb="update", object_ref=ref, request_object=msgspec.Raw(body)))
 
     escaped = node(b'{"status": {"\\u0061ddresses": [{"type": "InternalIP", "address": "127.0.0.1"}]}}')
     assert escaped.value("node.addresses.address") == ["127.0.0.1"]
