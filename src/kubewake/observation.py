@@ -8,6 +8,7 @@ processes), so they encode to msgpack.
 
 from collections.abc import Iterable
 from itertools import groupby, islice
+from sys import intern
 from typing import Any
 
 from msgspec import Struct
@@ -98,6 +99,37 @@ class Stub(Struct, array_like=True, kw_only=True):
     kind: int = 0
     """Hash of all that does not differ between events of one behaviour key: everything above but time, key, audit id, name,
     URI, place and what bodies say. 0 where that was not worked out."""
+
+
+WORDS = (
+    "cluster",
+    "level",
+    "stage",
+    "verb",
+    "resource",
+    "subresource",
+    "api_group",
+    "namespace",
+    "user",
+    "actor_kind",
+    "impersonated",
+    "source",
+    "user_agent",
+    "client",
+    "outcome",
+    "reason",
+    "credential",
+    "pod",
+    "pod_uid",
+    "node",
+)
+"""Texts that stubs of many kinds have in common."""
+
+
+def intern_words(stub: Stub) -> None:
+    """Let one copy of each word serve all stubs: what is one object is looked up without being read."""
+    for name in WORDS:
+        setattr(stub, name, intern(getattr(stub, name)))
 
 
 class Evidence(Struct, frozen=True, array_like=True, gc=False):

@@ -7,7 +7,7 @@ from kubewake.facts import Facts
 from kubewake.facts.actor import actor_kind
 from kubewake.facts.authorization import code_of, outcome
 from kubewake.facts.client import client_family
-from kubewake.observation import Hit, Stub
+from kubewake.observation import Hit, Stub, intern_words
 
 CREDENTIAL_ID = "authentication.kubernetes.io/credential-id"
 POD_NAME = "authentication.kubernetes.io/pod-name"
@@ -33,7 +33,7 @@ def make_outline(event: AuditEvent, facts: Facts) -> Stub:
     annotations = event.annotations or {}
     impersonated = event.impersonated_user
     sources = event.source_ips or ()
-    return Stub(
+    outline = Stub(
         time="",
         key=0,
         cluster=facts.cluster,
@@ -68,6 +68,8 @@ def make_outline(event: AuditEvent, facts: Facts) -> Stub:
         line=0,
         values=behaviour_values(facts),
     )
+    intern_words(outline)
+    return outline
 
 
 def place(

@@ -12,7 +12,7 @@ from typing import Optional
 import msgspec
 from msgspec.structs import replace
 
-from kubewake.observation import Hit, Observation, Stub
+from kubewake.observation import Hit, Observation, Stub, intern_words
 
 cdef extern from "descrobject.h":
     ctypedef struct PyMemberDef:
@@ -157,6 +157,8 @@ cdef class Receiver:
         kinds = self.kinds_of.setdefault(parcel.sender, [])
         if parcel.starts_anew:
             kinds.clear()
+        for stub in parcel.kinds:
+            intern_words(stub)
         kinds += parcel.kinds
         for row in parcel.rows:
             stub = copy(kinds[row[0]])
