@@ -65,6 +65,7 @@ def test_a_detector_that_fails_is_a_notice_and_told_once(logs, monkeypatch, caps
 
     monkeypatch.setattr(EffectiveAdmin, "observe", broken)
     monkeypatch.setattr(EffectiveAdmin, "resources", None)
+    monkeypatch.setattr(EffectiveAdmin, "wants", None)
     document = scan(FileSource([str(logs)]).chunks(), Knowledge())
     title = f"Part of the engine failed: {EffectiveAdmin.infos[0].id}"
     [notice] = [notice for notice in document.notices if notice.title == title]
