@@ -335,9 +335,9 @@ def test_wrong_starts_say_what_and_where(tmp_path, flags, code, words):
 
 
 def heeds_signals(pid):
-    """Whether the process has a handler of its own for SIGTERM: it has read its arguments."""
+    """Whether the process has a handler for SIGHUP, which `serve` sets last: it has read its arguments."""
     status = Path(f"/proc/{pid}/status").read_text()
-    return bool(int(re.search(r"SigCgt:\s*([0-9a-f]+)", status)[1], 16) >> (signal.SIGTERM - 1) & 1)
+    return bool(int(re.search(r"SigCgt:\s*([0-9a-f]+)", status)[1], 16) >> (signal.SIGHUP - 1) & 1)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")

@@ -25,9 +25,9 @@ class Signals:
         self.stop_signal: signal.Signals | None = None
         """What asked to stop; None while nothing did."""
         self._ending = False
-        signal.signal(signal.SIGHUP, self._hang_up)
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._stop)
+        signal.signal(signal.SIGHUP, self._hang_up)
 
     @property
     def is_stopping(self) -> bool:
