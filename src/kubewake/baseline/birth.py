@@ -3,9 +3,9 @@
 A GitOps controller that always makes bindings in new namespaces is familiar then, although each namespace is new.
 """
 
-from itertools import islice
-
 from msgspec import Struct
+
+from kubewake.bounds import forget_oldest
 
 NEW = "<new>"
 YOUTH_SECONDS = 3600.0
@@ -24,12 +24,8 @@ class Births(Struct):
         """Note a sight, and tell whether it is the first; only a creation makes young within the first hour of the log."""
         if name in self.first:
             return False
-        if (
-            len(self.first) >= MAX_KNOWN
-        ):  # the oldest tenth, as a dict looks long for its first entry where many are gone
-            for oldest in list(islice(self.first, MAX_KNOWN // 10)):
-                del self.first[oldest]
-            self.evicted += MAX_KNOWN // 10
+        if len(self.first) >= MAX_KNOWN:
+            self.evicted += forget_oldest(self.first)
         self.first[name] = now if created or now - self.begun >= YOUTH_SECONDS else now - YOUTH_SECONDS
         return True
 

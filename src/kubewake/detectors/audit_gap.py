@@ -6,8 +6,9 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
+from kubewake.bounds import forget_oldest
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import Ledger, forget_oldest, moment
+from kubewake.detectors.ledger import Ledger, moment
 from kubewake.finding import Attack, Severity
 from kubewake.observation import Stub
 from kubewake.rules.model import RuleInfo

@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from functools import lru_cache
-from itertools import islice
 from typing import Any, Generic, TypeVar
 
 from kubewake.rules.correlation import microseconds
@@ -64,12 +63,6 @@ class Ledger(Generic[Key, Value]):
         self._entries = OrderedDict((_hashable(key), value) for key, value in items)
         self.get = self._entries.get
         self.renew = self._entries.move_to_end
-
-
-def forget_oldest(memory: dict[Any, Any]) -> None:
-    """Make room in a full memory: the oldest tenth goes at once, as a dict looks long for its first entry."""
-    for key in list(islice(memory, max(1, len(memory) // 10))):
-        del memory[key]
 
 
 def _hashable(key: Any) -> Any:

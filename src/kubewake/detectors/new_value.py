@@ -6,8 +6,8 @@ import msgspec
 import xxhash
 from msgspec import Struct
 
+from kubewake.bounds import forget_oldest
 from kubewake.detectors import Detection, detector
-from kubewake.detectors.ledger import forget_oldest
 from kubewake.detectors.novelty_table import ENTRIES, Entry, entries_about, words_of
 from kubewake.observation import Stub
 from kubewake.rules.correlation import microseconds

@@ -7,12 +7,12 @@ late. Stubs wait here until nothing earlier can come within the allowed lateness
 from array import array
 from collections import deque
 from collections.abc import Collection, Iterable, Mapping
-from itertools import islice
 from operator import attrgetter
 
 import msgspec
 from msgspec import Struct
 
+from kubewake.bounds import forget_oldest
 from kubewake.engine.findings import later
 from kubewake.engine.gathering import SPAN_CHARACTERS, UNOWNED
 from kubewake.engine.settled import is_upkeep
@@ -277,9 +277,8 @@ class Order:
         return unanswered
 
     def _note_start(self, stub: Stub) -> None:
-        if len(self._started) >= MAX_STARTED:  # a tenth at once, as a dict looks long for its first entry
-            for oldest in list(islice(self._started, MAX_STARTED // 10)):
-                del self._started[oldest]
+        if len(self._started) >= MAX_STARTED:
+            forget_oldest(self._started)
         self._started[stub.key >> 2] = tuple(hit.rule for hit in stub.hits)
 
     def _is_completion(self, stub: Stub) -> bool:
