@@ -1,5 +1,6 @@
 """Reading in several processes. What is read comes back in the order of the input."""
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -9,7 +10,9 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import msgspec
@@ -88,31 +91,35 @@ def read_parallel(chunks: Iterable[Chunk], reader: Reader, processes: int) -> It
 
 
 class _Group:
-    """Chunks on their way to what is read from them: by a worker, unless they are taken back from it and read here."""
+    """Chunks on their way to what is read from them: by a worker, or here, if that begins with them first."""
 
     def __init__(self, chunks: Iterable[Chunk], number: int, folder: Path, pool: ProcessPoolExecutor) -> None:
         """Send chunks to the next free worker. What stands in no plain file is put into one for it."""
-        self._store = folder / f"{number}.lines"
+        self._waiting, self._begun = folder / f"{number}.waiting", folder / f"{number}.begun"
         try:
-            with self._store.open("wb") as store:
+            with self._begun.open("wb") as store:
                 self._chunks = deque(chunk.light(store) for chunk in chunks)
+            self._begun.rename(self._waiting)
         except OSError as error:
             raise _no_room(error) from error
+        self._is_read_here = False
         self._read: list[Observation] = []
         with _interrupts_held():
-            self._file: Future[str] | None = pool.submit(_read_in_worker, number, list(self._chunks))
-        """Where the worker will have put the observation; None where it was not begun there."""
+            try:
+                self._file = pool.submit(_read_in_worker, number, list(self._chunks))
+            except BrokenProcessPool:
+                self._is_read_here = True
 
     @property
     def is_waited_for(self) -> bool:
         """Whether a worker has it, and has not read it yet."""
-        return self._file is not None and not self._file.done()
+        return not self._is_read_here and not self._file.done()
 
     def read_some(self, reader: Reader) -> bool:
         """Read a few chunks with this reader; False where there are none, or a worker has begun with them."""
-        if self._file is not None and self._file.cancel():
-            self._file = None
-        if self._file is not None or not self._chunks:
+        if not self._is_read_here:
+            self._is_read_here = _begin(self._waiting)
+        if not self._is_read_here or not self._chunks:
             return False
         few = [self._chunks.popleft() for _ in range(min(CHUNKS_AT_ONCE, len(self._chunks)))]
         self._read.append(read_chunks(reader, few))
@@ -120,22 +127,43 @@ class _Group:
 
     def observations(self, reader: Reader, receiver: Receiver) -> Iterator[Observation]:
         """All that was read, once it is there. What was begun here is read to its end."""
-        if self._file is not None:
-            yield _received(self._file, receiver)
+        if not self._is_read_here:
+            try:
+                yield _received(self._file, receiver)
+            except BrokenProcessPool:
+                _tell_of_loss()
+                _begin(self._waiting)
+                self._is_read_here = True
         yield from self._read
-        if self._file is None and self._chunks:
+        if self._is_read_here and self._chunks:
             yield read_chunks(reader, self._chunks)
-        self._store.unlink(missing_ok=True)
+        self._begun.unlink(missing_ok=True)
 
 
-def _received(name: Future[str], receiver: Receiver) -> Observation:
+def _begin(waiting: Path) -> bool:
+    """Take on what is in the file; False where another process was faster."""
     try:
-        file = Path(name.result())
-        observation = receiver.unpack(file.read_bytes())
-        file.unlink()
+        waiting.rename(waiting.with_suffix(".begun"))
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _received(file: Future[Path], receiver: Receiver) -> Observation:
+    try:
+        path = file.result()
+        observation = receiver.unpack(path.read_bytes())
+        path.unlink()
     except OSError as error:
         raise _no_room(error) from error
     return observation
+
+
+@cache
+def _tell_of_loss() -> None:
+    logging.getLogger("kubewake").warning(
+        "kubewake: a process that reads was killed, perhaps for want of memory; this one reads on alone"
+    )
 
 
 def _no_room(error: OSError) -> StoreError:
@@ -173,14 +201,15 @@ class _Worker:
         self._folder = folder
         self._sender = Sender(os.getpid())
 
-    def read(self, number: int, chunks: list[Chunk]) -> str:
-        """Read chunks; answers the name of the file that holds their observation.
+    def read(self, number: int, chunks: list[Chunk]) -> Path:
+        """Read chunks, unless that was begun elsewhere; answers with the file for their observation.
 
         Through a pipe it would take the receiver a hundred turns, before each of which what it is at must make way.
         """
         file = self._folder / str(number)
-        file.write_bytes(self._sender.pack(read_chunks(self._reader, chunks)))
-        return str(file)
+        if _begin(self._folder / f"{number}.waiting"):
+            file.write_bytes(self._sender.pack(read_chunks(self._reader, chunks)))
+        return file
 
     def end_with_parent(self) -> None:
         """Outlive nobody who was killed, and leave none of the files behind that nobody will read."""
@@ -203,6 +232,6 @@ def _start_worker(reader: Reader, folder: Path) -> None:
     threading.Thread(target=_worker.end_with_parent, daemon=True).start()
 
 
-def _read_in_worker(number: int, chunks: list[Chunk]) -> str:
+def _read_in_worker(number: int, chunks: list[Chunk]) -> Path:
     assert _worker is not None
     return _worker.read(number, chunks)

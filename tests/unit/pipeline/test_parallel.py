@@ -1,3 +1,4 @@
+import multiprocessing
 import threading
 
 import pytest
@@ -49,6 +50,16 @@ def test_what_several_processes_read_comes_in_order_and_the_first_one_reads_too(
     assert found == expected
     # While the worker starts, which takes longer than reading the whole log, the first process goes on. None is read twice.
     assert 0 < len(read_here) <= len(expected)
+
+
+def test_what_a_killed_worker_leaves_is_read_all_the_same(source, knowledge):
+    alone = new_reader(knowledge)
+    expected = [read_chunks(alone, group) for group in grouped(source.chunks())]
+    found = parallel.read_parallel(source.chunks(), new_reader(knowledge), PROCESSES)
+    first = [next(found)]
+    for worker in multiprocessing.active_children():
+        worker.kill()
+    assert first + list(found) == expected
 
 
 def test_no_more_is_under_way_than_is_told(source, knowledge):
