@@ -53,6 +53,9 @@ GROUPS_IN_STORE = 4
 CHUNKS_AT_ONCE = 2
 """Read here before it is asked again whether what is next has come."""
 
+CLEANING_ATTEMPTS = 100
+"""Files may come in between, as the worker reads on while its folder is removed."""
+
 STEP_BACK = 10
 """How much nicer the workers are than the process that puts together what they read, for which everybody waits."""
 
@@ -216,7 +219,10 @@ class _Worker:
         parent = multiprocessing.parent_process()
         assert parent is not None
         parent.join()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        for _ in range(CLEANING_ATTEMPTS):
+            shutil.rmtree(self._folder, ignore_errors=True)
+            if not self._folder.exists():
+                break
         os._exit(1)
 
 
