@@ -93,7 +93,8 @@ def scan(
     strict
         Exit with 11 when any input could not be read.
     jobs
-        Processes to read with; 0 for as many as pay off.
+        Processes to read with; 0 for as many as pay off. Several put a compressed log into the folder for temporary files
+        (TMPDIR), at most some 200 MB a process at a time.
     quiet
         No progress bar.
     """
