@@ -171,7 +171,10 @@ def day_of(encoded: bytes, labels: Labels, day: int, seed: int) -> list[Stub]:
         stub.credential = f"{stub.credential}-{day}" if stub.credential else ""
         stub.issued_credential = f"{stub.issued_credential}-{day}" if stub.issued_credential else ""
         stub.values = renamed(stub.values, names)
-        stub.hits = tuple(msgspec.structs.replace(hit, values=renamed(hit.values, names)) for hit in stub.hits)
+        stub.hits, stub.records = (
+            tuple(msgspec.structs.replace(hit, values=renamed(hit.values, names)) for hit in hits)
+            for hits in (stub.hits, stub.records)
+        )
     stubs.sort(key=lambda stub: (stub.time, stub.key))
     return stubs
 

@@ -88,6 +88,7 @@ class Stub(Struct, array_like=True, kw_only=True):
     last_key: int = 0
     last_audit_id: str = ""
     hits: tuple[Hit, ...] = ()
+    """Of rules that accuse: most parts of the engine look closer at what has any."""
     members: list[tuple[str, int, str]] = []
     """Time, key and audit id of its events, earliest first (see `earliest`); empty where the first and the last are all
     that it counts, and where a component does its job."""
@@ -99,6 +100,8 @@ class Stub(Struct, array_like=True, kw_only=True):
     kind: int = 0
     """Hash of all that does not differ between events of one behaviour key: everything above but time, key, audit id, name,
     URI, place and what bodies say. 0 where that was not worked out."""
+    records: tuple[Hit, ...] = ()
+    """Hits that weigh nothing (see `Reader.records`): findings keep them, and for all else the event is like any other."""
 
 
 WORDS = (

@@ -122,8 +122,8 @@ _ASSIGNMENTS: tuple[tuple[Callable[[str], object], re.Pattern[str]], ...] = (
 )
 """Patterns that need a key word, and what finds the ASCII texts, in lower case, that they can match."""
 
-SHORT = 200
-"""Characters of a text up to which its redacted form is remembered: names and paths repeat."""
+SHORT = 400
+"""Characters of a text up to which its redacted form is remembered: names, paths and stories repeat."""
 
 _COMMANDS: tuple[tuple[str, re.Pattern[str]], ...] = (
     (" -p", _MYSQL),

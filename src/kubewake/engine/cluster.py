@@ -11,7 +11,7 @@ from kubewake.engine.findings import FindingBook
 from kubewake.engine.saved import BASELINE
 from kubewake.engine.settled import Settled, is_upkeep
 from kubewake.engine.versions import Versions
-from kubewake.finding import Notice, Severity
+from kubewake.finding import Finding, Notice, Severity
 from kubewake.incidents import Accusation, Stories
 from kubewake.observation import Evidence, Hit, Signal, Stub
 from kubewake.rbac import RbacState
@@ -69,6 +69,8 @@ class ClusterFold:
                 self._versions.observe(stub)
             except Exception as error:
                 note(self._failures, "versions", error, stub)
+        for hit in stub.records:
+            self._find(book, hit, stub, (), None, None)
         for hit in stub.hits:
             self._accuse(accusations, book, hit, stub, (), None, None)
         if stub.hits or self._correlator.due:
@@ -147,20 +149,35 @@ class ClusterFold:
         group: tuple[object, ...] | None,
         severity: Severity | None,
     ) -> None:
+        finding = self._find(book, hit, stub, earlier, group, severity)
+        if finding is not None:
+            info, suppressed = self._infos[hit.rule], hit.suppressed_by is not None
+            accusations.append(Accusation(info, finding.id, stub, earlier, suppressed, severity))
+
+    def _find(
+        self,
+        book: FindingBook,
+        hit: Hit,
+        stub: Stub,
+        earlier: Sequence[Evidence],
+        group: tuple[object, ...] | None,
+        severity: Severity | None,
+    ) -> Finding | None:
+        """Let the finding of a hit open or grow; None where the rule may not report, or this fails."""
         info = self._infos.get(hit.rule)
         if info is None:
-            return
+            return None
         try:
             finding = book.add(info, hit, stub, earlier, group, severity)
         except Exception as error:
             note(self._failures, "findings", error, stub)
-            return
+            return None
         if info.affected:
             try:
                 self._versions.explain(info, finding)
             except Exception as error:
                 note(self._failures, "versions", error, stub)
-        accusations.append(Accusation(info, finding.id, stub, earlier, hit.suppressed_by is not None, severity))
+        return finding
 
     def notices(self) -> list[Notice]:
         """Notices since the last call: shifts of what is usual, and each day's digest."""

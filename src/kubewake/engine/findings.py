@@ -1,9 +1,10 @@
 """From rule hits to findings: grouped per actor and place, one finding a window, growing under one id."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -39,6 +40,11 @@ REST = "and all others"
 """Stands for what tells findings apart in the one that is too much."""
 
 MAX_LOCATIONS = 100
+
+_ALIKE: Callable[[Stub], tuple[object, ...]] = attrgetter(
+    "user", "impersonated", "source", "client", "credential", "namespace", "outcome"
+)
+"""What hits of a rule that says nothing else are grouped by."""
 
 
 class _Saved(Struct, array_like=True):
@@ -120,9 +126,11 @@ class FindingBook:
         for evidence in earlier:
             if (request := evidence.key >> 2) not in requests:
                 _grow(entry, evidence, request, 1)
-        if last.key == last.last_key and not last.members:
+        if len(requests) >= MAX_EVIDENCE or (last.key == last.last_key and not last.members):
             if (request := last.key >> 2) not in requests:
                 _grow(entry, last, request, last.count)
+            if last.last_time > finding.last_time:
+                finding.last_time = last.last_time
         else:
             first, *others = evidence_in(last)
             if (request := first.key >> 2) not in requests:
@@ -237,7 +245,7 @@ def group_of(info: RuleInfo, hit: Hit, stub: Stub) -> tuple[object, ...]:
         for name in info.group_by:
             group.append(str(values.get(name, "")))
         return tuple(group)
-    return (stub.user, stub.impersonated, stub.source, stub.client, stub.credential, stub.namespace, stub.outcome)
+    return _ALIKE(stub)
 
 
 def open_finding(

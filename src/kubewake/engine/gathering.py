@@ -43,6 +43,11 @@ _digest = xxhash.xxh3_64_intdigest
 _digest_of_all = xxhash.xxh3_128_digest
 
 
+Found = tuple[tuple[Hit, ...], tuple[Hit, ...]]
+"""What rules find in an event: hits that accuse, and those that only keep a record."""
+
+NOTHING: Found = ((), ())
+
 Counts = Callable[["array[int]", int], list[tuple[int, int]]]
 
 
@@ -56,6 +61,7 @@ class Knowing(Protocol):
 
     behaviours: dict[bytes, Behaviour]
     feeders: frozenset[str]
+    records: frozenset[str]
     context: Context
     seed: int
     """Keeps anyone from writing requests that pass for others; it names cache entries and shows in no result."""
@@ -228,11 +234,11 @@ class Gathering:
                     return
                 facts = facts or Facts(event, behaviour.cluster, reader.context)
                 rules_met = (*behaviour.certain, *feeds, *matched)
-                hits = self._hits(behaviour, rules_met, None, load, where, event, facts) if rules_met else ()
-                if hits is None:
+                found = self._hits(behaviour, rules_met, None, load, where, event, facts) if rules_met else NOTHING
+                if found is None:
                     return
                 self._add(key, len(stubs))
-                stubs.append(fill(behaviour.outline, event, facts, key, file, line, hits))
+                stubs.append(fill(behaviour.outline, event, facts, key, file, line, *found))
                 return
             feeds += matched
         uri, name, _ = question
@@ -262,7 +268,7 @@ class Gathering:
             feed = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
             feed.behaviour = _digest(f"{behaviour.number}\0{time[:MOMENT_CHARACTERS]}\0{question}\0{feeds}".encode())
             feed.is_feed = True
-            feed.hits = told
+            feed.hits, feed.records = told
             stubs.append(feed)
 
     def _hits(
@@ -274,10 +280,11 @@ class Gathering:
         where: Any,
         event: AuditEvent | None = None,
         facts: Facts | None = None,
-    ) -> tuple[Hit, ...] | None:
+    ) -> Found | None:
         """The hits of these rules on an event; None where it turns out to be none."""
         reader, told = self._reader, behaviour.told
-        hits = []
+        hits: list[Hit] = []
+        records: list[Hit] = []
         for rule in rules:
             hit = told.get((rule, None))
             if hit is None and question is not None:
@@ -292,8 +299,8 @@ class Gathering:
                     told[rule, None] = hit
                 elif question is not None and len(told) < MAX_ANSWERS and reader.is_told(rule, asked=True):
                     told[rule, question] = hit
-            hits.append(hit)
-        return tuple(hits)
+            (records if rule in reader.records else hits).append(hit)
+        return tuple(hits), tuple(records)
 
     def _meet(self, behaviour: Behaviour) -> None:
         if behaviour.cluster not in self.observation.clusters:
@@ -333,10 +340,10 @@ class Gathering:
                 stub = place(behaviour.outline, time, key, audit_id, name, uri, file, line)
                 stub.behaviour = counted_as
                 if behaviour.certain:
-                    hits = self._hits(behaviour, behaviour.certain, None, load, where)
-                    if hits is None:
+                    found = self._hits(behaviour, behaviour.certain, None, load, where)
+                    if found is None:
                         return None
-                    stub.hits = hits
+                    stub.hits, stub.records = found
                 self._opened[counted_as] = owner
                 stubs.append(stub)
                 if behaviour.gives_evidence:

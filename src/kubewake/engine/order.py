@@ -159,7 +159,7 @@ class Order:
             for stub in sorted(self._spans.pop(span).stubs(), key=_IN_TIME):
                 if stub.stage == _STARTED:
                     self._note_start(stub)
-                elif stub.hits and self._started and self._is_completion(stub):
+                elif self._started and (stub.hits or stub.records) and self._is_completion(stub):
                     continue
                 taken.append(stub)
         if hurry:
@@ -279,12 +279,12 @@ class Order:
     def _note_start(self, stub: Stub) -> None:
         if len(self._started) >= MAX_STARTED:
             forget_oldest(self._started)
-        self._started[stub.key >> 2] = tuple(hit.rule for hit in stub.hits)
+        self._started[stub.key >> 2] = tuple(hit.rule for hit in (*stub.hits, *stub.records))
 
     def _is_completion(self, stub: Stub) -> bool:
         """Whether the request was already judged at its start, with the same result."""
         started = self._started.pop(stub.key >> 2, None)
-        return started is not None and {hit.rule for hit in stub.hits} <= set(started)
+        return started is not None and {hit.rule for hit in (*stub.hits, *stub.records)} <= set(started)
 
     def _drop_duplicates(
         self, keys: "array[int]", owners: "array[int]", fed: list[tuple[int, int]], stubs: list[Stub]

@@ -52,6 +52,8 @@ class Reader:
             for info in rules.infos.values()
             if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
         }
+        self.records = frozenset(info.id for info in rules.infos.values() if not info.nats and info.id not in feeding)
+        """Rules whose hits are no evidence of an attack: they say what was done, for auditors and hunters, and no more."""
         self.behaviours: dict[bytes, Behaviour] = {}
         self.seed = secrets.randbits(64)
         self._tally = None if Tally is None else Tally(self.seed, is_normal, since, until)

@@ -1,7 +1,7 @@
 """Ordinary behaviours that nobody need look at again this hour, or this day.
 
-A behaviour that passed once without any rule's interest says nothing new by being repeated: its repeats are counted,
-learnt from and kept for stories, but most detectors see it once an hour. What a known component does within its job is
+A behaviour that passed once, and that no rule lets pass singly, says nothing new by being repeated: its repeats are
+counted, learnt from and kept for stories, but most detectors see it once an hour. What a known component does within its job is
 only counted until the next day.
 """
 
@@ -34,7 +34,7 @@ class Settled:
     def is_repeat(self, stub: Stub) -> bool:
         """Whether the stub repeats what has passed in the same hour or day; remembers it otherwise."""
         behaviour = stub.behaviour
-        if not behaviour or stub.hits:
+        if not behaviour:
             return False
         hour = self._hours.get(behaviour)
         if hour and stub.time.startswith(hour):

@@ -114,6 +114,7 @@ def fill(
     file: str,
     line: int,
     hits: tuple[Hit, ...],
+    records: tuple[Hit, ...] = (),
 ) -> Stub:
     """A copy of an outline for this single event, with what rules found and what its body says."""
     ref = event.object_ref
@@ -128,6 +129,7 @@ def fill(
         line,
     )
     placed.hits = hits
+    placed.records = records
     annotations = event.annotations
     if annotations is not None and len(annotations) > USUAL_ANNOTATIONS:
         placed.issued_credential = annotations.get(ISSUED_CREDENTIAL_ID) or ""

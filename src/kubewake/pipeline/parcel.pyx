@@ -37,6 +37,7 @@ OWN = {
     "last_key": int,
     "last_audit_id": str,
     "hits": tuple[Hit, ...],
+    "records": tuple[Hit, ...],
     "members": list[tuple[str, int, str]],
     "is_feed": bool,
     "issued_credential": str,
@@ -44,7 +45,7 @@ OWN = {
 """What stubs of one kind may differ in (see `Stub.kind`), but for their values, which mostly are those of the kind."""
 
 cdef enum:
-    FIELDS = 16  # as many as OWN has
+    FIELDS = 17  # as many as OWN has
 
 Row = tuple[(int, *OWN.values(), Optional[dict[str, object]])]
 """A stub: the number of its kind, its own fields, and its values; None for those of the kind."""
