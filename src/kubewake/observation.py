@@ -101,7 +101,8 @@ class Stub(Struct, array_like=True, kw_only=True):
     """Hash of all that does not differ between events of one behaviour key: everything above but time, key, audit id, name,
     URI, place and what bodies say. 0 where that was not worked out."""
     records: tuple[Hit, ...] = ()
-    """Hits that weigh nothing (see `Reader.records`): findings keep them, and for all else the event is like any other."""
+    """Hits that are no evidence in a story (see `Reader.records`): findings keep them, and for all else the event is like
+    any other."""
 
 
 WORDS = (

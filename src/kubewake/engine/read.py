@@ -19,6 +19,7 @@ from kubewake.facts.authorization import code_of
 from kubewake.formats import Lines
 from kubewake.formats.times import is_normal
 from kubewake.head import HeadBatch, heads_of
+from kubewake.incidents.weight import SUSPICIOUS_NATS, rule_nats
 from kubewake.observation import Hit, Observation
 from kubewake.rules.ruleset import CompiledRule, RuleSet
 
@@ -52,8 +53,12 @@ class Reader:
             for info in rules.infos.values()
             if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
         }
-        self.records = frozenset(info.id for info in rules.infos.values() if not info.nats and info.id not in feeding)
-        """Rules whose hits are no evidence of an attack: they say what was done, for auditors and hunters, and no more."""
+        self.records = frozenset(
+            info.id
+            for info in rules.infos.values()
+            if rule_nats(info) < SUSPICIOUS_NATS and info.id not in feeding
+        )
+        """Rules whose hits are no evidence in a story: they tell auditors and hunters what was done, and no more."""
         self.behaviours: dict[bytes, Behaviour] = {}
         self.seed = secrets.randbits(64)
         self._tally = None if Tally is None else Tally(self.seed, is_normal, since, until)

@@ -22,7 +22,7 @@ MAX_SETTLED = 200_000
 
 def is_upkeep(stub: Stub) -> bool:
     """Whether a known component does what it is there for."""
-    return bool(stub.behaviour and not stub.hits and stub.values.get("actor.in_profile"))
+    return bool(stub.behaviour and not (stub.hits or stub.records) and stub.values.get("actor.in_profile"))
 
 
 class Settled:

@@ -98,12 +98,12 @@ class IncidentBuilder:
         session = self._lineage.session
         if session is None:
             return
-        if not signals and not links and session.number not in self._book.active:
+        if not signals and not links and not stub.hits and session.number not in self._book.active:
             return
         self._cluster = stub.cluster
         ref = self._lineage.state.refer(stub, session)
         now = self._lineage.now
-        if signals:
+        if signals or stub.hits:
             self._keep(ref)
         for link in links:
             self._follow(link, ref, now)
