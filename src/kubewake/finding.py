@@ -30,7 +30,7 @@ AUDIENCES: tuple[Audience, ...] = ("everyone", "pedantic", "auditor")
 
 
 class Actor(Struct, frozen=True):
-    """Who acted. `kind` is one of human, serviceaccount, node, control-plane, anonymous, cloud."""
+    """Who acted. `kind` is one of human, serviceaccount, node, control-plane, anonymous, cloud, unknown."""
 
     kind: str
     name: str

@@ -53,7 +53,7 @@ class Stub(Struct, array_like=True, kw_only=True):
     """Authenticated username; "" for a failed login."""
     groups: tuple[str, ...]
     actor_kind: str
-    """human, serviceaccount, node, control-plane, anonymous, cloud (Facts.actor_kind)."""
+    """human, serviceaccount, node, control-plane, anonymous, cloud, unknown (Facts.actor_kind)."""
     impersonated: str
     """Impersonated username or ""."""
     source: str

@@ -52,3 +52,22 @@ def test_every_hostile_event_is_judged_or_named(tmp_path, seed):
 
     assert source.events + source.malformed_total + source.skipped == EVENTS
     assert source.partial > EVENTS / 2
+
+
+def test_a_log_that_names_nobody_is_not_taken_for_one_of_strangers(tmp_path):
+    path = tmp_path / "audit.log"
+    with path.open("wb") as log:
+        for line in lines():
+            event = msgspec.json.decode(line)
+            if event.get("responseStatus", {}).get("code") != 401:
+                event.pop("user", None)
+                log.write(msgspec.json.encode(event) + b"\n")
+
+    result = scan(FileSource([str(path)]).chunks(), Knowledge())
+
+    assert result.input.partial > 0.99 * result.input.events > 10_000
+    assert {finding.actor.kind for finding in result.findings} == {"unknown"}
+    assert {finding.actor.name for finding in result.findings} == {"(not in the log)"}
+    assert not [finding.title for finding in result.findings if "without a" in finding.title]
+    assert "cryptomining-image" in {finding.rule for finding in result.findings}
+    assert "no known login" in result.incidents[0].root_cause.name

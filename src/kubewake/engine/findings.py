@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from kubewake.event import key_text
+from kubewake.facts.actor import UNKNOWN
 from kubewake.finding import (
     MAX_EVIDENCE,
     SEVERITY_RANK,
@@ -129,8 +130,7 @@ class FindingBook:
         if len(requests) >= MAX_EVIDENCE or (last.key == last.last_key and not last.members):
             if (request := last.key >> 2) not in requests:
                 _grow(entry, last, request, last.count)
-            if last.last_time > finding.last_time:
-                finding.last_time = last.last_time
+            finding.last_time = max(finding.last_time, last.last_time)
         else:
             first, *others = evidence_in(last)
             if (request := first.key >> 2) not in requests:
@@ -276,7 +276,7 @@ def open_finding(
         cluster=last.cluster,
         actor=Actor(
             kind=last.actor_kind,
-            name=redact(last.user) or "(not authenticated)",
+            name=redact(last.user) or ("(not in the log)" if last.actor_kind == UNKNOWN else "(not authenticated)"),
             groups=list(last.groups),
             source_ips=list(last.source_ips),
             user_agent=redact(last.user_agent),
@@ -301,9 +301,12 @@ def open_finding(
 
 def words_of(stub: Stub) -> dict[str, Any]:
     """What a story can always name, from the stub alone."""
+    name = stub.user or (
+        "a caller whom the log does not name" if stub.actor_kind == UNKNOWN else "an unauthenticated caller"
+    )
     return {
-        "actor": stub.impersonated or stub.user or "an unauthenticated caller",
-        "actor.name": stub.user or "an unauthenticated caller",
+        "actor": stub.impersonated or name,
+        "actor.name": name,
         "actor.kind": stub.actor_kind,
         "target.verb": stub.verb,
         "target.resource": stub.resource,

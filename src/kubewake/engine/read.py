@@ -54,9 +54,7 @@ class Reader:
             if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
         }
         self.records = frozenset(
-            info.id
-            for info in rules.infos.values()
-            if rule_nats(info) < SUSPICIOUS_NATS and info.id not in feeding
+            info.id for info in rules.infos.values() if rule_nats(info) < SUSPICIOUS_NATS and info.id not in feeding
         )
         """Rules whose hits are no evidence in a story: they tell auditors and hunters what was done, and no more."""
         self.behaviours: dict[bytes, Behaviour] = {}

@@ -57,7 +57,11 @@ CLOUD = frozenset(
 CLOUD_PREFIXES = ("eks:", "aks:", "system:gke-", "system:gcp-", "system:managed-")
 CLOUD_SUFFIXES = ("@container-engine-robot.iam.gserviceaccount.com", "@security-center-api.iam.gserviceaccount.com")
 
+UNAUTHORIZED = 401
+"""The answer to a failed login, whose audit event names nobody."""
+
 ANONYMOUS = frozenset({"", "system:anonymous", "system:unauthenticated"})
+UNKNOWN = "unknown"
 
 SYSTEM_NAMESPACES = frozenset(
     {
@@ -115,12 +119,18 @@ def service_account_of(username: str) -> tuple[str, str] | None:
     "actor.kind",
     "text",
     "What kind of identity sent the request: human, serviceaccount, node, control-plane, anonymous or cloud "
-    "(a managed service's own component). Follows from the authenticated name; failed logins are anonymous.",
+    "(a managed service's own component). Follows from the authenticated name; failed logins are anonymous. unknown where "
+    "the log does not say who it was: the API server names whoever it lets in, if only as system:anonymous.",
     scope="behaviour",
     example="serviceaccount",
 )
 def actor_kind(facts: Facts) -> str:
-    return kind_of(facts.username, "system:unauthenticated" in facts.groups)
+    username, unauthenticated = facts.username, "system:unauthenticated" in facts.groups
+    if not (username or unauthenticated):
+        status = facts.event.response_status
+        if status is None or status.code != UNAUTHORIZED:
+            return UNKNOWN
+    return kind_of(username, unauthenticated)
 
 
 @field(

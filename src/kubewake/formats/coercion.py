@@ -179,7 +179,8 @@ def coerce(record: Record) -> AuditEvent | EnvelopedEvent:
         stage_timestamp=staged,
         annotations=reader.annotations(),
     )
-    for key, value in (("auditID", native.audit_id), ("stage", native.stage), ("verb", native.verb)):
+    named = (("auditID", native.audit_id), ("stage", native.stage), ("verb", native.verb), ("user", native.user))
+    for key, value in named:
         if value is None and key not in reader.unknown:
             reader.unknown.append(key)
     if "sourceIPs" in record and native.source_ips is None and "sourceIPs" not in reader.unknown:

@@ -12,7 +12,7 @@ from kubewake.incidents.story import tell, title_of
 from kubewake.incidents.timeline import allowed_by, ordered, steps_of
 from kubewake.incidents.wording import cards_of, said_of
 from kubewake.lineage.link import Link
-from kubewake.lineage.session import Sessions
+from kubewake.lineage.session import UNNAMED, Sessions, identity_entity
 from kubewake.rules.model import TACTICS, RuleInfo
 
 MAX_REACH = 20
@@ -102,7 +102,7 @@ def root_of(events: list[StoryEvent]) -> Entity:
     """The identity of the story's first act, and why it counts as the root."""
     first = events[0].ref
     place = f" from {first.source}" if first.source else ""
-    return Entity("identity", first.user or "system:anonymous", f"first step of the story at {first.time}{place}")
+    return identity_entity(first.user, f"first step of the story at {first.time}{place}")
 
 
 def severity_of(campaign: Campaign, infos: dict[str, RuleInfo], bar: float) -> Severity:
@@ -152,7 +152,7 @@ def entities_of(campaign: Campaign, sessions: Sessions, events: list[StoryEvent]
             found[kind, name] = Entity(kind, name, role)
 
     for user in dict.fromkeys(event.ref.user for event in events):
-        put("identity", user or "system:anonymous", "acted")
+        put("identity", user or UNNAMED, "acted")
     for event in events:
         if event.ref.impersonated:
             put("identity", event.ref.impersonated, "impersonated")

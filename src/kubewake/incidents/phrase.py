@@ -83,8 +83,10 @@ def actor_name(user: str) -> str:
         return f"service account {name} (namespace {namespace})"
     if user.startswith("system:node:"):
         return f"machine {user.removeprefix('system:node:')}"
-    if user in {"", "system:anonymous"}:
+    if user == "system:anonymous":
         return "someone without a login"
+    if not user:  # a failed login, or a log without names
+        return "someone without a known login"
     return user
 
 

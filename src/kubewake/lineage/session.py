@@ -84,7 +84,7 @@ class Session(Struct, kw_only=True):
     @property
     def anonymous(self) -> bool:
         """Whether nobody logged in."""
-        return self.user in ANONYMOUS
+        return self.user in ANONYMOUS and self.kind != "unknown"
 
     def is_visit(self, at_seconds: float) -> bool:
         """Whether the session, seen at this time, is young and small enough to be one person's visit as a whole."""
@@ -97,7 +97,7 @@ class Session(Struct, kw_only=True):
 
     def _is_own(self) -> bool:
         """Whether the credential is one that no pod or node renews by itself."""
-        return not self.anonymous and not self.pod and self.kind != "node"
+        return not (self.anonymous or self.pod or self.kind in ("node", "unknown"))
 
 
 class Identity(Struct):
@@ -112,9 +112,13 @@ def session_number(user: str, credential: str, source: str, user_agent: str) -> 
     return xxhash.xxh3_64_intdigest(f"{user}\0{credential}\0{source}\0{user_agent}".encode()) or 1
 
 
+UNNAMED = "(no known login)"
+"""Who sends requests for which the log has no username: a login failed, or names were left out."""
+
+
 def identity_entity(user: str, role: str = "") -> Entity:
     """The entity of a username."""
-    return Entity("identity", user or "system:anonymous", role)
+    return Entity("identity", user or UNNAMED, role)
 
 
 class Sessions:

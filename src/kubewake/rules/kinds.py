@@ -108,7 +108,8 @@ TOLD_BY_SENDER = frozenset(
         "userAgent",
     },
 )
-"""Fields that follow from who sends a request, on whose behalf, from where and with what program, and from nothing else."""
+"""Fields that follow from who sends a request, on whose behalf, from where and with what program, and from nothing else;
+where the log names nobody also from the answer."""
 
 _OF_SENDERS = tuple(sorted((KIND - FOLLOWING) & TOLD_BY_SENDER))
 _OF_REQUESTS = tuple(READERS[name] for name in sorted(KIND - FOLLOWING - TOLD_BY_SENDER))
@@ -174,8 +175,8 @@ class Kinds:
     def _sender(self, facts: Facts) -> _Sender:
         """The sender of the event, with what is known of it put among the facts."""
         event = facts.event
-        if event.impersonated_user is not None or event.envelope:  # rare, and there is more that tells them apart
-            return _Sender(facts)
+        if event.impersonated_user is not None or event.envelope or not facts.username:
+            return _Sender(facts)  # rare, and there is more that tells them apart
         if facts.context is not self._context:
             self._senders.clear()
             self._context = facts.context

@@ -84,6 +84,32 @@ def test_what_a_component_does_within_its_job_is_only_counted(rules):
     assert [(stub.count, stub.members) for stub in read(rules, *map(msgspec.json.encode, events)).stubs] == [(5, [])]
 
 
+def test_hits_that_are_no_evidence_are_kept_apart_and_found_all_the_same(rules):
+    event = msgspec.json.decode(line(0, "secrets"))
+    denied = {"responseStatus": {"code": 403}, "annotations": {"authorization.k8s.io/decision": "forbid"}}
+    seen = read(rules, line(1, "configmaps"), msgspec.json.encode(event | denied))
+    by_name = {stub.audit_id: stub for stub in seen.stubs if not stub.is_feed}
+    read_only, refused = by_name["id-configmaps-10:00:00-1"], by_name["id-secrets-10:00:00-0"]
+    assert ([hit.rule for hit in read_only.hits], [hit.rule for hit in read_only.records]) == (
+        [],
+        ["sensitive-object-access"],
+    )
+    assert "request-denied" in [hit.rule for hit in refused.records]
+    assert "user-denied-burst-base" in [hit.rule for hit in refused.hits]  # a correlation counts it
+    fold = Fold(rules)
+    fold.absorb(seen)
+    found = [finding.rule for finding in fold.advance(flush=True) if finding.count]
+    assert (found.count("sensitive-object-access"), found.count("request-denied")) == (2, 1)
+
+
+def test_no_hit_of_which_a_story_can_be_made_is_kept_apart(rules):
+    reader = Reader(rules, Context())
+    assert {rules.infos[rule].audience for rule in reader.records} == {"pedantic", "auditor"}
+    assert not {rule for rule in reader.records if rules.infos[rule].level in ("high", "critical")}
+    assert not reader.records & {rule for correlation in rules.correlations for rule in correlation.rules}
+    assert {rule for rule, info in rules.infos.items() if info.level == "informational"} <= reader.records
+
+
 def test_repeats_are_taken_back_from_stub_and_feed(rules):
     fold = Fold(rules)
     seen = read(rules, *(line(n) for n in range(4)), line(2), line(3))

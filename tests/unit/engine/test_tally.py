@@ -257,7 +257,7 @@ def test_a_rule_about_what_is_in_other_annotations_sees_them_on_any_line(rules):
     cut = ("audit.k8s.io/truncated", "true")
     lines = [line(number, f"l{number % 7}", *([cut] if number in {30, 70} else [])) for number in range(100)]
     (seen,) = assert_same(rules, [b"".join(line + b"\n" for line in lines)])
-    told = [stub.audit_id for stub in seen.stubs if any(hit.rule == "audit-event-truncated" for hit in stub.hits)]
+    told = [stub.audit_id for stub in seen.stubs if any(hit.rule == "audit-event-truncated" for hit in stub.records)]
     assert told == ["id-30", "id-70"]
 
 

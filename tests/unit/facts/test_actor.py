@@ -21,7 +21,7 @@ import pytest
         ("system:made-up", [], "human", "system:made-up", False),
         ("system:anonymous", ["system:unauthenticated"], "anonymous", "system:anonymous", False),
         ("mallory", ["system:unauthenticated"], "anonymous", "mallory", False),
-        ("", [], "anonymous", "", False),
+        ("", ["system:unauthenticated"], "anonymous", "", False),
     ],
 )
 def test_kinds(make, username, groups, kind, name, is_system):
@@ -32,7 +32,12 @@ def test_kinds(make, username, groups, kind, name, is_system):
 
 
 def test_failed_login_is_anonymous(make):
-    assert make(user={}).actor_kind == "anonymous"
+    assert make(user={}, responseStatus={"code": 401}).actor_kind == "anonymous"
+
+
+@pytest.mark.parametrize("change", [{"user": {}}, {"user": {}, "responseStatus": None}, {"user": {"username": ""}}])
+def test_whom_the_log_does_not_name_is_unknown_and_not_anonymous(make, change):
+    assert make(**change).actor_kind == "unknown"
 
 
 def test_namespace_of_service_accounts_only(make):

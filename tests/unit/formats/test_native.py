@@ -150,6 +150,7 @@ def test_bodies_are_raw_until_asked_for():
         ({"requestURI": {}}, "requestURI"),
         ({"userAgent": 3}, "userAgent"),
         ({"user": "alice"}, "user"),
+        ({"user": ...}, "user"),
         ({"user": {"username": 7}}, "user.username"),
         ({"user": {"username": "alice", "groups": "admins"}}, "user.groups"),
         ({"user": {"username": "alice", "groups": [None]}}, "user.groups"),

@@ -236,7 +236,8 @@ def test_every_deed_has_a_past(words):
     [
         ("system:serviceaccount:shop:web", "service account web (namespace shop)"),
         ("system:node:n1", "machine n1"),
-        ("", "someone without a login"),
+        ("system:anonymous", "someone without a login"),
+        ("", "someone without a known login"),
         ("ann@example.com", "ann@example.com"),
     ],
 )

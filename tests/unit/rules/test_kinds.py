@@ -36,7 +36,7 @@ def test_what_is_said_to_follow_from_a_sender_follows(seen):
     known = {}
     for facts in seen:
         event = facts.event
-        if not event.envelope:
+        if facts.username and not event.envelope:
             sender = msgspec.json.encode(
                 (facts.username, facts.groups, event.impersonated_user, event.source_ips, event.user_agent)
             )
