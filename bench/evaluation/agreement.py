@@ -1,9 +1,11 @@
 """Runs an independent scorer, where there is one beside the recordings, on the same result: the two must agree."""
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +16,9 @@ from bench.evaluation.story import Telling
 
 SCORER = Path("check") / "evaluate.py"
 ROUNDING = 0.0006
-TIES = frozenset({"finding_recall_high", "finding_recall_any", "incident_recall", "root_cause_right"})
-"""What holds as many events of one campaign as of another credits one of them; which one is each scorer's choice."""
+HEARINGS = 16
+"""What holds as many events of one campaign as of another credits one of them. The scorer takes whichever its hash seed puts
+first, so it is heard under so many before it counts as disagreeing: enough for any choice in three or four ties."""
 
 
 def scorer_beside(recordings: Path) -> Path | None:
@@ -45,15 +48,30 @@ def document_of(told: Telling) -> dict[str, Any]:
     }
 
 
-def second_opinion(scorer: Path, told: Telling, labels: Path) -> dict[str, Any]:
-    """What the independent scorer says."""
+def second_opinions(scorer: Path, told: Telling, labels: Path) -> Iterator[dict[str, Any]]:
+    """What the independent scorer says, under one hash seed after the other."""
     with tempfile.NamedTemporaryFile(suffix=".json") as file:
         file.write(msgspec.json.encode(document_of(told)))
         file.flush()
-        run = subprocess.run(
-            [sys.executable, str(scorer), file.name, str(labels)], capture_output=True, text=True, check=True
-        )
-    return json.loads(run.stdout)
+        for seed in range(HEARINGS):
+            run = subprocess.run(
+                [sys.executable, str(scorer), file.name, str(labels)],
+                capture_output=True,
+                text=True,
+                check=True,
+                env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            )
+            yield json.loads(run.stdout)
+
+
+def contested(ours: Quality, opinions: Iterable[dict[str, Any]]) -> list[str]:
+    """On what no second opinion agrees with ours; where each differs in something, what the fewest differ in."""
+    differing: list[list[str]] = []
+    for theirs in opinions:
+        differing.append(disagreements(ours, theirs))
+        if not differing[-1]:
+            break
+    return min(differing, key=len)
 
 
 def disagreements(ours: Quality, theirs: dict[str, Any]) -> list[str]:
@@ -75,10 +93,5 @@ def disagreements(ours: Quality, theirs: dict[str, Any]) -> list[str]:
     return [
         f"{name}: {one} here, {other} there"
         for name, (one, other) in pairs.items()
-        if (one is None) != (other is None)
-        or (
-            one is not None
-            and other is not None
-            and abs(one - other) > (1 / (len(ours.found) or 1) if name in TIES else 0) + ROUNDING
-        )
+        if (one is None) != (other is None) or (one is not None and other is not None and abs(one - other) > ROUNDING)
     ]

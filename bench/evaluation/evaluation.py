@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bench.evaluation.ablations import HELD_OUT, KINDS, Ablation, ablations
-from bench.evaluation.agreement import disagreements, scorer_beside, second_opinion
+from bench.evaluation.agreement import contested, scorer_beside, second_opinions
 from bench.evaluation.baselines import GROUPED, Tuning, principal_stories, tune
 from bench.evaluation.baselines.request import requests_of
 from bench.evaluation.forks import Forked, run_forks
@@ -128,8 +128,8 @@ class Evaluator:
         self.result.costs[key] = told.costs
         scorer = scorer_beside(self.bench.folder)
         if scorer is not None:
-            theirs = second_opinion(scorer, told, self.bench.folder / name / LABELS_FILE)
-            self.result.disagreements[key] = disagreements(measured, theirs)
+            opinions = second_opinions(scorer, told, self.bench.folder / name / LABELS_FILE)
+            self.result.disagreements[key] = contested(measured, opinions)
 
     def forks(self, name: str, variant: str, label: str = "all", history_seconds: float | None = None) -> None:
         """Each campaign from a fork of the benign day."""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.evaluation.agreement import disagreements, document_of
+from bench.evaluation.agreement import HEARINGS, contested, disagreements, document_of, second_opinions
 from bench.evaluation.labels import Actor, Credit, Episode, LabelledStep, Labels, Recorded, load_labels
 from bench.evaluation.measures import bar_for, found_above, found_within, openings, quality, ranking
 from bench.evaluation.story import Alert, Story, Telling
@@ -149,6 +149,29 @@ def test_a_differing_scorer_is_named():
         "recall_at_false_incidents": {str(n): 0.5 for n in (0, 1, 2, 5, 10, 20)},
     }
     assert disagreements(ours, theirs) == ["false_incidents: 0 here, 1 there"]
+
+
+SCORER = """
+import json, os
+incidents = 1 if int(os.environ["PYTHONHASHSEED"]) == TIE else 0
+print(json.dumps({"false_incidents": incidents}))
+"""
+
+
+@pytest.mark.parametrize(("tie", "heard", "left"), [(0, 1, []), (5, 6, []), (-1, HEARINGS, ["differs"])])
+def test_a_scorer_that_breaks_ties_by_chance_is_heard_until_it_agrees(tmp_path, monkeypatch, tie, heard, left):
+    scorer = tmp_path / "scorer.py"
+    scorer.write_text(SCORER.replace("TIE", str(tie)), encoding="utf-8")
+    asked = []
+
+    def differing(_, theirs):
+        asked.append(theirs)
+        return [] if theirs["false_incidents"] else ["differs"]
+
+    monkeypatch.setattr("bench.evaluation.agreement.disagreements", differing)
+    told = Telling(events=5, stories=[story(9, ["a1"])])
+    assert contested(quality(told, LABELS, TIMES), second_opinions(scorer, told, tmp_path / "labels.json")) == left
+    assert len(asked) == heard
 
 
 def test_labels_are_read_as_recorded(tmp_path):
