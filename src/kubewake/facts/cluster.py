@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from kubewake.event import NO_BODY
 from kubewake.facts.container import familiar_name, full_name, split_image
 from kubewake.facts.facts import Facts
 from kubewake.facts.objects import metadata, sent_metadata
@@ -200,7 +201,7 @@ def is_truncated(facts: Facts) -> bool:
     if annotations is not None and annotations.get("audit.k8s.io/truncated") == "true":
         return True
     for raw in (facts.event.request_object, facts.event.response_object):
-        if len(memoryview(raw)) < 100 and b"skipped-too-big-size-object" in bytes(raw):
+        if raw is not NO_BODY and len(memoryview(raw)) < 100 and b"skipped-too-big-size-object" in bytes(raw):
             return True
     return False
 
