@@ -1,6 +1,7 @@
 """Native fields: dotted paths into the audit event as Kubernetes names it, bodies and annotations included."""
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -111,45 +112,50 @@ def plain_name(name: str) -> str:
     return name.replace("\\.", ".")
 
 
-def walk(value: Any, steps: tuple[str, ...], start: int = 0, nested: int = 0) -> Any:
+def walk(value: Any, steps: tuple[str, ...]) -> Any:
     """What stands behind the steps: through lists every element, through keys with dots the one that fits.
 
     A path that crosses a list answers with a flat list of what it found, or None when that is nothing. Lists nested
     deeper than `MAX_NESTED_LISTS` are no Kubernetes object and read as absent.
     """
+    return _behind(value, _keys_of(steps), 0, 0) if steps else value
+
+
+_Keys = tuple[tuple[tuple[str, int], ...], ...]
+
+
+@lru_cache(maxsize=4096)
+def _keys_of(steps: tuple[str, ...]) -> _Keys:
+    """For each step, the keys that it may be or begin, the shortest first, each with the number of the step behind it."""
     count = len(steps)
-    while start < count:
-        if isinstance(value, dict):
-            step = steps[start]
-            following = value.get(step)
-            if following is not None:
-                if start + 1 == count:
-                    return following
-                found = walk(following, steps, start + 1)
-                if found is not None:
-                    return found
-            for end in range(start + 2, count + 1):
-                following = value.get(".".join(steps[start:end]))
-                if following is not None:
-                    found = walk(following, steps, end)
-                    if found is not None:
-                        return found
-            return None
-        if isinstance(value, (list, tuple)):
-            if nested >= MAX_NESTED_LISTS:
-                return None
-            if steps[start].isdigit() and int(steps[start]) < len(value):
-                return walk(value[int(steps[start])], steps, start + 1)
-            results: list[Any] = []
-            for item in value:
-                found = walk(item, steps, start, nested + 1)
-                if isinstance(found, list):
-                    results.extend(found)
-                elif found is not None:
-                    results.append(found)
-            return results or None
+    return tuple(
+        tuple((".".join(steps[start:end]), end) for end in range(start + 1, count + 1)) for start in range(count)
+    )
+
+
+def _behind(value: Any, keys: _Keys, start: int, nested: int) -> Any:
+    if isinstance(value, dict):
+        for key, end in keys[start]:
+            found = value.get(key)
+            if found is not None and end < len(keys):
+                found = _behind(found, keys, end, 0)
+            if found is not None:
+                return found
         return None
-    return value
+    if not isinstance(value, (list, tuple)) or nested >= MAX_NESTED_LISTS:
+        return None
+    step = keys[start][0][0]
+    if step.isdigit() and int(step) < len(value):
+        item = value[int(step)]
+        return item if start + 1 == len(keys) else _behind(item, keys, start + 1, 0)
+    results: list[Any] = []
+    for item in value:
+        found = _behind(item, keys, start, nested + 1)
+        if isinstance(found, list):
+            results.extend(found)
+        elif found is not None:
+            results.append(found)
+    return results or None
 
 
 def _struct_mapping(value: Any) -> dict[str, Any] | None:
