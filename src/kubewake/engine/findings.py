@@ -130,7 +130,8 @@ class FindingBook:
         if len(requests) >= MAX_EVIDENCE or (last.key == last.last_key and not last.members):
             if (request := last.key >> 2) not in requests:
                 _grow(entry, last, request, last.count)
-            finding.last_time = max(finding.last_time, last.last_time)
+                if last.last_time > finding.last_time:  # noqa: PLR1730  # as in `_grow`
+                    finding.last_time = last.last_time
         else:
             first, *others = evidence_in(last)
             if (request := first.key >> 2) not in requests:
