@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from kubewake.errors import RuleError
 from kubewake.fields import is_known, level_of, suggest
+from kubewake.rules.catalog import catalog_table
 from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.condition import (
     FALSE,
@@ -27,6 +28,7 @@ from kubewake.rules.condition import (
 from kubewake.rules.document import Document, KeyPath, read_documents
 from kubewake.rules.model import NEEDS, TACTICS, placeholders
 from kubewake.rules.routing import required_atoms
+from kubewake.rules.ruleset import nearest
 
 TITLE_LIMIT = 80
 """Characters of a title: one line of a terminal table."""
@@ -209,6 +211,14 @@ def _covers(subject: Subject) -> Found:
             yield ("kubewake", "covers", index), f"'{name}' is no catalog id (small letters, digits and dashes)"
 
 
+def _unknown_covers(subject: Subject) -> Found:
+    known = [row["id"] for row in catalog_table("catalog")]
+    for index, name in enumerate(_list(subject.block.get("covers"))):
+        if _COVERS.fullmatch(str(name)) and name not in known:
+            hint = nearest(str(name), known) or "; `kubewake rules coverage` lists them, [] names none"
+            yield ("kubewake", "covers", index), f"the catalog has no entry '{name}'{hint}"
+
+
 def _tactic(subject: Subject) -> Found:
     folder = PurePath(subject.document.file).parent.name
     if not subject.own or folder not in TACTICS:
@@ -357,6 +367,7 @@ CHECKS: tuple[Check, ...] = (
     Check("missing-falsepositives", "Say what harmless thing looks the same.", _missing("falsepositives")),
     Check("missing-references", "Cite the advisory or documentation.", _missing("references")),
     Check("covers-format", "Use ids of the catalog.", _covers),
+    Check("unknown-covers", "Name entries that the catalog has.", _unknown_covers),
     Check("tactic-folder", "Tag the rule with the tactic of its folder.", _tactic),
     Check("unknown-tactic", "Use ATT&CK slugs and technique ids.", _unknown_tactic),
     Check("uncased-exclusion", "Kubernetes names are case-sensitive: add '|cased'.", _uncased_exclusion),

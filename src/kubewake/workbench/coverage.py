@@ -1,13 +1,12 @@
 """What the rules cover: the catalog of capabilities, vulnerabilities, ATT&CK for Containers, the Threat Matrix."""
 
-import csv
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
 from typing import Any
 
 from msgspec import Struct
 
 from kubewake.finding import SEVERITY_RANK
+from kubewake.rules.catalog import catalog_table
 from kubewake.rules.model import RuleInfo
 from kubewake.workbench.matrices import (
     ATTACK_VERSION,
@@ -57,12 +56,12 @@ def measure(infos: Iterable[RuleInfo], blind: Sequence[Blindness] = ()) -> Cover
     known = list(infos)
     catalog = tuple(
         Row(line["id"], line["title"], _rules(known, "covers", line["id"]), line["tactic"], line["technique"])
-        for line in _table("catalog.csv")
+        for line in catalog_table("catalog")
     )
     by_id = {row.id: row for row in catalog}
     tables = {
         "catalog": catalog,
-        "cves": tuple(_cve(line, known, by_id) for line in _table("cves.csv")),
+        "cves": tuple(_cve(line, known, by_id) for line in catalog_table("cves")),
         "attack": tuple(
             Row(technique, name, _using(known, technique), ", ".join(tactics))
             for technique, (name, tactics) in CONTAINERS.items()
@@ -78,11 +77,6 @@ def measure(infos: Iterable[RuleInfo], blind: Sequence[Blindness] = ()) -> Cover
         rules=len(known),
         blind=tuple(blind),
     )
-
-
-def _table(name: str) -> list[dict[str, str]]:
-    text = files("kubewake.rules").joinpath(name).read_text(encoding="utf-8")
-    return list(csv.DictReader(text.splitlines()))
 
 
 def _rules(infos: Iterable[RuleInfo], attribute: str, value: str) -> tuple[str, ...]:

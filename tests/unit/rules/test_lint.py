@@ -42,6 +42,8 @@ CASES = [
     ("falsepositives: [Backups.]\n", "", "missing-falsepositives", 1, "falsepositives"),
     ("references: [https://kubernetes.io]\n", "", "missing-references", 1, "references"),
     ("covers: [secret-read]", "covers: [Secret_Read]", "covers-format", 21, "Secret_Read"),
+    ("covers: [secret-read]", "covers: [secret-red]", "unknown-covers", 21, "did you mean 'secret-read'?"),
+    ("covers: [secret-read]", "covers: [of-our-own]", "unknown-covers", 21, "[] names none"),
     ("attack.credential-access, ", "", "tactic-folder", 9, "attack.credential-access"),
     ("attack.credential-access", "attack.credential-access, attack.stealing", "unknown-tactic", 9, "attack.stealing"),
     ("user.username|cased", "user.username", "uncased-exclusion", 16, "cased"),
