@@ -257,9 +257,9 @@ def coverage(
     Parameters
     ----------
     policy
-        An audit policy: say which rules it leaves blind, and why.
+        An audit policy: say which rules and detectors it leaves blind, by which line, and why.
     log
-        Audit logs: say which rules find nothing to judge in them, and why.
+        Audit logs: say which rules and detectors find nothing to judge in them, and why.
     missing
         Only what no rule covers.
     rules
@@ -273,7 +273,8 @@ def coverage(
     from kubewake.rules.pack import load_rules
     from kubewake.workbench.catalogue import all_infos
     from kubewake.workbench.coverage import measure, navigator_layer, table_rows
-    from kubewake.workbench.visibility import blind_by_log, blind_by_policy, read_policy
+    from kubewake.workbench.policy import read_policy
+    from kubewake.workbench.visibility import blind_by_log, blind_by_policy, one_each
 
     ruleset = load_rules(rules)
     infos = all_infos(ruleset)
@@ -285,7 +286,7 @@ def coverage(
     if log:
         from kubewake.workbench.replay import log_batches
 
-        blind = sorted({*blind, *blind_by_log(ruleset, log_batches(log))})
+        blind = one_each([*blind, *blind_by_log(ruleset, log_batches(log))])
     result = measure(infos.values(), blind)
     if output == "json":
         say(msgspec.json.format(msgspec.json.encode(result), indent=2).decode())
@@ -299,7 +300,9 @@ def coverage(
         sys.stderr.write(f"{name.replace('_', ' ')}: {tally.covered} of {tally.total} covered\n")
     if policy is not None or log:
         wholly = sum(item.wholly for item in result.blind)
-        sys.stderr.write(f"{wholly} rules blind, {len(result.blind) - wholly} partly, of {result.rules}\n")
+        sys.stderr.write(
+            f"{wholly} rule{'' if wholly == 1 else 's'} blind, {len(result.blind) - wholly} partly, of {result.rules}\n"
+        )
 
 
 @app.command

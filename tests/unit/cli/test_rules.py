@@ -249,6 +249,11 @@ def test_coverage_in_every_form(capsys, tmp_path):
     code, out, err = run(capsys, "coverage", "--policy", policy)
     assert "privileged-container\tblind\tline 2 logs only Metadata" in out
     assert "rules blind" in err
+    log = tmp_path / "audit.log"
+    log.write_text(event() + "\n")
+    code, out, err = run(capsys, "coverage", "--policy", policy, "--log", log)
+    named = [line.partition("\t")[0] for line in out.splitlines()]
+    assert len(named) == len(set(named))
 
 
 def test_backtest_and_tune(capsys, folder, tmp_path):
@@ -283,6 +288,7 @@ def test_docs_are_written_and_checked(capsys, tmp_path):
         (["backtest", "HOLLOW", "--log", "LOG"], ExitCode.RULE, "holds no rule"),
         (["backtest", "RULES", "--log", "EMPTY"], ExitCode.NO_INPUT, "no audit events in there (an empty file)"),
         (["coverage", "--log", "EMPTY"], ExitCode.NO_INPUT, "no audit events in there (an empty file)"),
+        (["coverage", "--policy", "RESULT"], ExitCode.NO_INPUT, "there is no audit policy in it"),
         (["explain", "pod-exec", "RESULT"], ExitCode.NO_INPUT, "a result that kubewake saved"),
     ],
 )
