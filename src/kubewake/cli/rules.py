@@ -276,6 +276,13 @@ def coverage(
     from kubewake.workbench.policy import read_policy
     from kubewake.workbench.visibility import blind_by_log, blind_by_policy, one_each
 
+    if output == "navigator" and (policy is not None or log or missing):
+        raise SettingsError(
+            "-o navigator shows which techniques have rules, whatever a policy or log shows: leave out --policy, --log "
+            "and --missing, or ask for -o table"
+        )
+    if output == "json" and missing:
+        raise SettingsError('--missing goes with -o table; in JSON, rows that no rule covers have empty "rules"')
     ruleset = load_rules(rules)
     infos = all_infos(ruleset)
     if output == "navigator":
