@@ -133,7 +133,7 @@ class Reader:
 
     def hit(self, rule: str, facts: Facts) -> Hit:
         """The hit of a rule on an event."""
-        return Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
+        return self._rules.hit(rule, facts)
 
     def is_told(self, rule: str, *, asked: bool) -> bool:
         """Whether the rule's hit is the same for all events of a behaviour; for those with one question if `asked`."""
