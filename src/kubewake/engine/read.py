@@ -51,7 +51,10 @@ class Reader:
         self._gathered = {
             info.id
             for info in rules.infos.values()
-            if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
+            if info.audience != "everyone"
+            and info.level in GATHERED_LEVELS
+            and info.id not in feeding
+            and rules.is_marked_alike(info.id)
         }
         self.records = frozenset(
             info.id for info in rules.infos.values() if rule_nats(info) < SUSPICIOUS_NATS and info.id not in feeding
