@@ -22,12 +22,18 @@ MAX_MEMBERS = 64
 class Hit(Struct, frozen=True, array_like=True, gc=False):
     """A rule matched this event. `rule` is the rule's id; `suppressed_by` the filter that marked it, if any.
 
-    `values` holds what the rule's story, remediation and grouping name, by field name, redacted.
+    `values` holds what the rule's story, remediation and grouping name, by field name, redacted. `left_out` are the
+    correlations that a filter takes the event out of, each with that filter.
     """
 
     rule: str
     suppressed_by: str | None = None
     values: dict[str, Any] = {}
+    left_out: dict[str, str] = {}
+
+    def marked_for(self, correlation: str) -> str | None:
+        """The filter that takes the event out of the correlation's count, if any."""
+        return self.left_out.get(correlation, self.suppressed_by)
 
 
 class Stub(Struct, array_like=True, kw_only=True):

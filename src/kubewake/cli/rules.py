@@ -2,17 +2,24 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from kubewake.errors import ExitCode, RuleError, SettingsError
 from kubewake.finding import Audience, Severity
 
+if TYPE_CHECKING:
+    from kubewake.rules.ruleset import RuleSet
+
 app = App(name="rules", help="List, show, lint, test, explain and tune rules.")
 
 Folders = Annotated[list[Path], Parameter(name="--rules", negative=())]
+Intelligence = Annotated[Path | None, Parameter(negative=())]
 Output = Annotated[Literal["table", "json"], Parameter(name=["--output", "-o"])]
+
+MAX_DAYS = 3_650
+"""For how long an exception can be proposed at most: ten years."""
 
 SOURCE_TESTS = Path(__file__).parents[3] / "tests" / "rules"
 """Where the tests of the built-in pack stand in a source checkout."""
@@ -21,6 +28,16 @@ SOURCE_TESTS = Path(__file__).parents[3] / "tests" / "rules"
 def say(text: str) -> None:
     """Print a line of the command's result."""
     sys.stdout.write(text + "\n")
+
+
+def load(folders: list[Path]) -> "RuleSet":
+    """The rules as `scan` loads them, with what there is to say about them on standard error."""
+    from kubewake.pipeline.detection import Knowledge
+
+    rules, _ = Knowledge(rule_paths=tuple(folders)).load()
+    for notice in rules.notices:
+        sys.stderr.write(f"{notice}\n")
+    return rules
 
 
 def test_folders(rules: list[Path], tests: Path | None) -> list[Path]:
@@ -60,11 +77,10 @@ def list_rules(
         table or json.
     """
     from kubewake.rules.model import TACTICS
-    from kubewake.rules.pack import load_rules
     from kubewake.rules.ruleset import nearest
     from kubewake.workbench.catalogue import all_infos, select
 
-    infos = all_infos(load_rules(rules))
+    infos = all_infos(load(rules))
     for name in tactic:
         if name not in TACTICS:
             raise SettingsError(
@@ -98,12 +114,10 @@ def show(rule: str, /, *, rules: Folders = [], output: Output = "table") -> None
     output
         table (text) or json.
     """
-    from kubewake.rules.pack import load_rules
     from kubewake.workbench.catalogue import all_infos, find_info
     from kubewake.workbench.pages import page_text, source_of
 
-    ruleset = load_rules(rules)
-    info = find_info(all_infos(ruleset), rule)
+    info = find_info(all_infos(load(rules)), rule)
     if output == "json":
         import msgspec
 
@@ -203,6 +217,7 @@ def explain(
     *,
     audit_id: Annotated[str, Parameter(negative=())] = "",
     rules: Folders = [],  # noqa: B006
+    intelligence: Intelligence = None,
     output: Output = "table",
 ) -> int:
     """Say which events a rule matches, and why, or why not: every part of the condition, with the values seen.
@@ -221,6 +236,8 @@ def explain(
         Only the request of this Audit-ID.
     rules
         A folder of rules of your own.
+    intelligence
+        A folder with your threat lists and, optionally, mmdb files.
     output
         table (text) or json.
     """
@@ -229,7 +246,7 @@ def explain(
 
     if event == "-" and sys.stdin.isatty():
         sys.stderr.write("kubewake: reads audit events from standard input; Ctrl-D ends, Ctrl-C stops\n")
-    explanation = explained(rule, events_at(event, audit_id), rules)
+    explanation = explained(rule, events_at(event, audit_id), rules, intelligence)
     if output == "json":
         import msgspec
 
@@ -270,7 +287,6 @@ def coverage(
     import msgspec
 
     from kubewake.cli.tables import print_table
-    from kubewake.rules.pack import load_rules
     from kubewake.workbench.catalogue import all_infos
     from kubewake.workbench.coverage import measure, navigator_layer, table_rows
     from kubewake.workbench.policy import read_policy
@@ -283,7 +299,7 @@ def coverage(
         )
     if output == "json" and missing:
         raise SettingsError('--missing goes with -o table; in JSON, rows that no rule covers have empty "rules"')
-    ruleset = load_rules(rules)
+    ruleset = load(rules)
     infos = all_infos(ruleset)
     if output == "navigator":
         layer = navigator_layer(infos.values())
@@ -319,6 +335,7 @@ def backtest(
     *,
     log: Annotated[list[str], Parameter(negative=())],
     against: Annotated[list[Path], Parameter(negative=())] = [],  # noqa: B006
+    intelligence: Intelligence = None,
     output: Output = "table",
 ) -> int:
     """Run changed rules over a log and show which findings they gain and lose.
@@ -332,16 +349,18 @@ def backtest(
     log
         Audit logs to run over; repeat for several.
     against
-        What to compare with, instead of the built-in pack.
+        Folders or files as they were before, to compare with; by default, the built-in pack without any.
+    intelligence
+        A folder with your threat lists and, optionally, mmdb files.
     output
         table or json.
     """
     import msgspec
 
     from kubewake.cli.tables import print_table
-    from kubewake.workbench.replay import compare, log_batches
+    from kubewake.workbench.replay import compare, known_from, log_batches
 
-    difference = compare(rules, against, lambda: log_batches(log))
+    difference = compare(rules, against, lambda: log_batches(log), known_from(intelligence))
     if output == "json":
         say(msgspec.json.format(msgspec.json.encode(difference), indent=2).decode())
     else:
@@ -353,6 +372,8 @@ def backtest(
         print_table(("", "rule", "where", "audit id", "what"), rows)
         for rule, (before, after) in sorted(difference.counts.items()):
             sys.stderr.write(f"{rule}: {before} before, {after} after\n")
+        for notice in difference.notices:
+            sys.stderr.write(f"{notice}\n")
         sys.stderr.write(f"{len(difference.gained):,} gained, {len(difference.lost):,} lost\n")
     return 1 if difference.gained or difference.lost else 0
 
@@ -364,13 +385,14 @@ def tune(
     *,
     log: Annotated[list[str], Parameter(negative=())],
     rules: Folders = [],  # noqa: B006
+    intelligence: Intelligence = None,
     owner: str = "",
     days: int = 90,
 ) -> int:
     """Propose filters for findings that were judged false, and prove that every true one still fires.
 
     Prints Sigma filters on standard output, ready for a file in your rules folder. Exits with 1 when some false
-    findings cannot be told from true ones.
+    findings cannot be told from true ones, or when a verdict could not be used.
 
     Parameters
     ----------
@@ -381,18 +403,28 @@ def tune(
         The audit logs in which the events stand; repeat for several.
     rules
         A folder of rules of your own.
+    intelligence
+        A folder with your threat lists and, optionally, mmdb files.
     owner
         Who answers for the exception; written into the filter.
     days
-        For how many days the exception is to hold.
+        For how many days the exception is to hold, from 1 to 3650.
     """
     from datetime import UTC, datetime, timedelta
 
-    from kubewake.workbench.replay import log_batches
+    from kubewake.workbench.replay import known_from, log_batches
     from kubewake.workbench.tuning import propose, read_verdicts
 
-    expires = (datetime.now(UTC) + timedelta(days=days)).date().isoformat()
-    proposal = propose(read_verdicts(verdicts), rules, lambda: log_batches(log), owner=owner, expires=expires)
+    if not 1 <= days <= MAX_DAYS:
+        raise SettingsError(f"--days {days}: an exception holds for 1 to {MAX_DAYS} days")
+    proposal = propose(
+        read_verdicts(verdicts),
+        rules,
+        lambda: log_batches(log),
+        owner=owner,
+        expires=(datetime.now(UTC) + timedelta(days=days)).date().isoformat(),
+        known=known_from(intelligence),
+    )
     sys.stdout.write(proposal.yaml)
     for line in proposal.report:
         sys.stderr.write(line + "\n")
@@ -418,11 +450,10 @@ def docs(
     rules
         A folder of rules of your own.
     """
-    from kubewake.rules.pack import load_rules
     from kubewake.workbench.catalogue import all_infos
     from kubewake.workbench.pages import all_pages, drifted, write_pages
 
-    pages = all_pages(all_infos(load_rules(rules)).values())
+    pages = all_pages(all_infos(load(rules)).values())
     if check:
         wrong = drifted(folder, pages)
         for name in wrong:

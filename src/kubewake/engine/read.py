@@ -51,7 +51,10 @@ class Reader:
         self._gathered = {
             info.id
             for info in rules.infos.values()
-            if info.audience != "everyone" and info.level in GATHERED_LEVELS and info.id not in feeding
+            if info.audience != "everyone"
+            and info.level in GATHERED_LEVELS
+            and info.id not in feeding
+            and rules.is_marked_alike(info.id)
         }
         self.records = frozenset(
             info.id for info in rules.infos.values() if rule_nats(info) < SUSPICIOUS_NATS and info.id not in feeding
@@ -133,7 +136,7 @@ class Reader:
 
     def hit(self, rule: str, facts: Facts) -> Hit:
         """The hit of a rule on an event."""
-        return Hit(rule, self._rules.suppressor(rule, facts), self._rules.words(rule, facts))
+        return self._rules.hit(rule, facts)
 
     def is_told(self, rule: str, *, asked: bool) -> bool:
         """Whether the rule's hit is the same for all events of a behaviour; for those with one question if `asked`."""

@@ -85,6 +85,10 @@ class Filter(Struct, frozen=True):
     file: str = ""
     line: int = 0
 
+    def is_expired(self, today: str) -> bool:
+        """Whether it no longer holds on this ISO date; "" is before all."""
+        return bool(self.expires and today and self.expires < today)
+
 
 class CompiledFile(Struct, frozen=True):
     """Everything that one YAML file defines."""

@@ -182,7 +182,7 @@ class Correlator:
         for position, name in enumerate(rule.rules):
             said = by_rule.get(name)
             if said is not None:
-                matched.setdefault(said.suppressed_by, []).append(position)
+                matched.setdefault(said.marked_for(feed.name), []).append(position)
         for positions in matched.values():
             match = self._count(feed, stub, now, by_rule[rule.rules[positions[0]]], tuple(positions))
             if match is not None:
@@ -196,7 +196,7 @@ class Correlator:
             value = feed.value_of(stub, hit)
             if value is None:
                 return None
-        key = (hit.suppressed_by or "", *feed.group_of(stub, hit))
+        key = (hit.marked_for(feed.name) or "", *feed.group_of(stub, hit))
         groups = feed.groups
         group = groups.pop(key, None)
         if group is None:

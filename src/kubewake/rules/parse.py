@@ -414,13 +414,16 @@ def _filter(document: Document, fallback: str) -> Filter:
     rules = body.get("rules")
     if rules is None:
         raise document.error("a filter needs 'rules': a list of rule ids, or any", "filter")
-    if block.expires:
+    expires = block.expires
+    if expires:
         try:
-            dt.date.fromisoformat(block.expires)
+            expires = dt.date.fromisoformat(expires).isoformat()
         except ValueError:
             raise document.error(f"'{block.expires}' is no date: write 2026-12-31", "kubewake", "expires") from None
     references = rules if isinstance(rules, list) else [rules]
-    everything = not references or [str(name).lower() for name in references] == ["any"]
+    if not references:
+        raise document.error("the filter names no rule: list rule ids under 'rules', or write any", "filter", "rules")
+    everything = [str(name).lower() for name in references] == ["any"]
     return Filter(
         id=str(document.data.get("name") or fallback),
         title=str(document.data.get("title") or ""),
@@ -428,7 +431,7 @@ def _filter(document: Document, fallback: str) -> Filter:
         rules=None if everything else tuple(str(name) for name in references),
         owner=block.owner,
         reason=block.reason,
-        expires=block.expires,
+        expires=expires,
         file=document.file,
         line=document.line("filter"),
     )

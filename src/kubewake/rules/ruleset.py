@@ -1,8 +1,8 @@
 """A set of rules, linked and ready to judge: index, predicates, filters, correlations."""
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
-from datetime import date
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,7 +17,7 @@ from kubewake.fields import (
     is_told_by_specification,
     scope_of,
 )
-from kubewake.observation import Stub
+from kubewake.observation import Hit, Stub
 from kubewake.redact import redact_value
 from kubewake.rules.compiled import CompiledFile, CorrelationRule, EventRule, Filter
 from kubewake.rules.condition import Always, Condition, Keyword, fields_of, leaves, unnamed
@@ -70,8 +70,7 @@ class CompiledRule:
     def open_fields(self) -> frozenset[str]:
         """The fields that it depends on, in what is left of a rule after `narrow`; "" among them for keywords."""
         if self._fields is None:
-            keywords = {name for name, leaf in leaves(self.tree) if isinstance(leaf, Keyword)}
-            self._fields = frozenset(fields_of(self.tree) | keywords)
+            self._fields = _open_fields(self.tree)
         return self._fields
 
     def matches(self, facts: Facts) -> bool:
@@ -110,12 +109,18 @@ class CompiledRule:
         return known
 
 
+def _open_fields(tree: Condition) -> frozenset[str]:
+    keywords = {name for name, leaf in leaves(tree) if isinstance(leaf, Keyword)}
+    return frozenset(fields_of(tree) | keywords)
+
+
 class _CompiledFilter:
-    __slots__ = ("_on_stubs", "_predicate", "_tree", "id")
+    __slots__ = ("_on_stubs", "_predicate", "_tree", "id", "open_fields")
 
     def __init__(self, id_: str, tree: Condition) -> None:
         self.id = id_
         self._tree = tree
+        self.open_fields = _open_fields(tree)
         self._predicate: Predicate | None = None
         self._on_stubs: Callable[[Stub], bool] | None = None
 
@@ -152,7 +157,8 @@ class RuleSet:
         self.lists = dict(lists or {})
         self.notices: list[str] = []
         """What a user should hear about the rules themselves, such as expired filters."""
-        names = {name: name for name in others} | _names(kept)
+        names = self.names = {name: name for name in others} | _names(kept)
+        """Everything that a rule, correlation or detector may be called, to its id."""
         correlations = {rule.info.id: _linked(rule, names) for file in kept for rule in file.correlations}
         documents = {rule.info.id: rule for file in kept for rule in file.rules}
         self.asked: frozenset[str] = frozenset()
@@ -185,7 +191,10 @@ class RuleSet:
         self._ordered = tuple(self.rules[key] for key in sorted(self.rules))
         self._kinds: Kinds | None = None
         self._general_filters: list[_CompiledFilter] = []
-        self._filters = self._link_filters((item for file in kept for item in file.filters), names, today)
+        self._filters: dict[str, list[_CompiledFilter]] = {}
+        self._left_out: dict[str, dict[str, list[_CompiledFilter]]] = {}
+        """Filters that take the events of a rule out of one correlation's count alone, by rule and correlation."""
+        self._link_filters((item for file in kept for item in file.filters), today)
         self._words: dict[str, tuple[str, ...]] = {}
         self._told: dict[tuple[str, bool], bool] = {}
 
@@ -208,6 +217,15 @@ class RuleSet:
         """Ids of the rules that match the event, rules that only feed correlations included."""
         return tuple(rule.id for rule in self.route(facts) if rule.matches(facts))
 
+    def hit(self, rule: str, facts: Facts) -> Hit:
+        """The hit of a rule on an event that it matches."""
+        left_out: dict[str, str] = {}
+        for correlation, filters in self._left_out.get(rule, {}).items():
+            item = next((item for item in filters if not item.holds(facts)), None)
+            if item is not None:
+                left_out[correlation] = item.id
+        return Hit(rule, self.suppressor(rule, facts), self.words(rule, facts), left_out)
+
     def suppressor(self, rule: str, facts: Facts) -> str | None:
         """The id of the first filter that takes the event out of the rule, if any."""
         for item in self._filters.get(rule, ()):
@@ -217,7 +235,7 @@ class RuleSet:
 
     def suppressor_of_stub(self, rule: str, stub: Stub) -> str | None:
         """The id of the first filter that takes the event behind a stub out of a Python detector's findings."""
-        for item in self._filters.get(rule, self._general_filters):
+        for item in chain(self._filters.get(rule, ()), self._general_filters):
             if not item.holds_for_stub(stub):
                 return item.id
         return None
@@ -232,10 +250,10 @@ class RuleSet:
         return found
 
     def is_told(self, rule: str, *, asked: bool) -> bool:
-        """Whether `suppressor` and `words` say the same of all events of a behaviour; of those with one question if `asked`."""
+        """Whether `hit` says the same of all events of a behaviour; of those with one question if `asked`."""
         known = self._told.get((rule, asked))
         if known is None:
-            known = self._told[rule, asked] = rule not in self._filters and all(
+            known = self._told[rule, asked] = not self._is_filtered(rule) and all(
                 scope_of(name) == "behaviour" or (asked and is_told_by_question(name))
                 for name in self._names_needed(rule)
             )
@@ -259,7 +277,7 @@ class RuleSet:
             for rule, fed in feeding.items()
             if rule in self.rules
             and rule not in self.infos
-            and rule not in self._filters
+            and not self._is_filtered(rule)
             and all(
                 correlation.type in COUNTS
                 and not correlation.aliases
@@ -285,36 +303,49 @@ class RuleSet:
         needed = self._words[rule] = tuple(name for name in names if is_known(name))
         return needed
 
-    def _link_filters(
-        self, filters: Iterable[Filter], names: Mapping[str, str], today: str
-    ) -> dict[str, list[_CompiledFilter]]:
-        linked: dict[str, list[_CompiledFilter]] = {}
+    def is_marked_alike(self, rule: str) -> bool:
+        """Whether filters say the same of all events that look alike (see `Behaviour.counted_as`)."""
+        filters = chain(self._filters.get(rule, ()), *self._left_out.get(rule, {}).values())
+        return all(
+            name in STUB_FIELDS and scope_of(name) == "behaviour" for item in filters for name in item.open_fields
+        )
+
+    def _is_filtered(self, rule: str) -> bool:
+        return rule in self._filters or rule in self._left_out
+
+    def _link_filters(self, filters: Iterable[Filter], today: str) -> None:
         for item in filters:
             where = f"{item.file}:{item.line}"
-            if item.expires and today and item.expires < date.fromisoformat(today).isoformat():
+            if item.is_expired(today):
                 self.notices.append(f"{where}: filter '{item.id}' expired on {item.expires} and is ignored")
                 continue
             compiled = _CompiledFilter(item.id, fill_lists(unnamed(item.tree), self.lists, where))
             if item.rules is None:
                 self._general_filters.append(compiled)
-            for key in self._filtered(item, names, where):
-                if key not in linked:
-                    linked[key] = [] if key in self.rules else list(self._general_filters)
-                if compiled not in linked[key]:
-                    linked[key].append(compiled)
-        return linked
+            for rule, correlation in self._filtered(item, where):
+                if correlation is None:
+                    linked = self._filters.setdefault(rule, [])
+                else:
+                    linked = self._left_out.setdefault(rule, {}).setdefault(correlation, [])
+                if compiled not in linked:
+                    linked.append(compiled)
 
-    def _filtered(self, item: Filter, names: Mapping[str, str], where: str) -> list[str]:
+    def _filtered(self, item: Filter, where: str) -> Iterator[tuple[str, str | None]]:
+        """The rules that a filter is about, each with the correlation whose count alone it concerns, if any."""
         if item.rules is None:
-            return list(self.rules)
-        found: dict[str, None] = {}
+            yield from ((rule, None) for rule in self.rules)
+            return
+        correlations = {rule.info.id: rule for rule in self.correlations}
         for reference in item.rules:
-            key = names.get(reference)
+            key = self.names.get(reference)
             if key is None:
-                raise RuleError(f"{where}: filter names unknown rule '{reference}'{nearest(reference, names)}")
-            correlation = next((rule for rule in self.correlations if rule.info.id == key), None)
-            found.update(dict.fromkeys(correlation.rules if correlation is not None else (key,)))
-        return list(found)
+                raise RuleError(f"{where}: filter names unknown rule '{reference}'{nearest(reference, self.names)}")
+            if key not in correlations:
+                yield key, None
+                continue
+            for rule in correlations[key].rules:
+                feeds = [name for name, correlation in correlations.items() if rule in correlation.rules]
+                yield rule, key if rule in self.infos or len(feeds) > 1 else None
 
 
 def _names(files: Iterable[CompiledFile]) -> dict[str, str]:

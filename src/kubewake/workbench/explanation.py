@@ -14,16 +14,16 @@ from kubewake.errors import InputError, RuleError
 from kubewake.event import AuditEvent, Batch
 from kubewake.facts import Facts
 from kubewake.formats import decode
-from kubewake.observation import Hit, Stub
+from kubewake.observation import Stub
+from kubewake.pipeline.detection import Knowledge
 from kubewake.reports.wording import one_line
 from kubewake.rules.condition import And, Condition, Or, unnamed
 from kubewake.rules.explain import Part, describe_correlation, explain_condition, lines
 from kubewake.rules.lists import fill_lists
-from kubewake.rules.pack import load_rules
 from kubewake.rules.predicate import READER, compile_within
 from kubewake.rules.ruleset import RuleSet, nearest
 from kubewake.sources.files import STDIN, STDIN_NAME
-from kubewake.workbench.replay import Match, context_of, log_batches, what, windows
+from kubewake.workbench.replay import Match, log_batches, what, windows
 
 MAX_PLACES = 20
 """Matching events that are named; the rest are counted."""
@@ -161,7 +161,9 @@ def _line(file: str, wanted: int) -> Iterator[Batch]:
     raise InputError(f"{file}:{wanted}: the file has fewer lines")
 
 
-def explain(rule: str, events: Iterable[Named], rule_paths: Sequence[Path] = ()) -> Explanation:
+def explain(
+    rule: str, events: Iterable[Named], rule_paths: Sequence[Path] = (), intelligence: Path | None = None
+) -> Explanation:
     """Which of the events the rule matches, and why the first of them does, or why the nearest does not.
 
     RuleError for rules that do not exist or are Python detectors, InputError where there is no event.
@@ -171,14 +173,13 @@ def explain(rule: str, events: Iterable[Named], rule_paths: Sequence[Path] = ())
             f"'{rule}' is a detector in Python that looks at many events; `kubewake rules show {rule}` says what it "
             f"does, `kubewake scan --rule {rule} LOG` what it finds"
         )
-    rules = load_rules(rule_paths)
+    rules, context = Knowledge(rule_paths=tuple(rule_paths), intelligence=intelligence).load()
     known = {name: compiled.info for name, compiled in rules.rules.items()}
     known |= {item.info.id: item.info for item in rules.correlations}
     if rule not in known:
         raise RuleError(f"rule '{rule}' does not exist{nearest(rule, known)}; see `kubewake rules list`")
     correlation = next((item for item in rules.correlations if item.info.id == rule), None)
     bases = [rule] if correlation is None else _bases(rules, correlation.rules)
-    context = context_of(rules)
     closeness = _closeness(Or(tuple(unnamed(_source(rules, name)) for name in bases)))
     shown: tuple[str, Facts] | None = None
     best = -1.0
@@ -202,7 +203,7 @@ def explain(rule: str, events: Iterable[Named], rule_paths: Sequence[Path] = ())
     if shown is None:
         raise InputError("there is no Kubernetes audit event to judge")
     where, facts = shown
-    suppressors = (rules.suppressor(name, facts) for name in bases) if matching else ()
+    suppressors = (rules.hit(name, facts).marked_for(rule) for name in bases) if matching else ()
     return Explanation(
         rule=rule,
         title=known[rule].title,
@@ -233,7 +234,7 @@ def _closeness(tree: Condition) -> Callable[[Facts], float]:
 
 def _stub(rules: RuleSet, where: str, facts: Facts, names: Sequence[str]) -> Stub:
     file, _, line = where.rpartition(":")
-    hits = tuple(Hit(name, rules.suppressor(name, facts), rules.words(name, facts)) for name in names)
+    hits = tuple(rules.hit(name, facts) for name in names)
     return make_stub(facts.event, facts, file, int(line), hits)
 
 

@@ -1,9 +1,11 @@
 """The problems of rule files, each and between them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kubewake.errors import RuleError
+from kubewake.pipeline.detection import Knowledge
 from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.lint import Problem, lint_text, lint_together
 from kubewake.rules.pack import (
@@ -12,7 +14,6 @@ from kubewake.rules.pack import (
     builtin_sources,
     load_builtin,
     load_files,
-    load_rules,
     read_source,
     rule_files,
 )
@@ -30,16 +31,32 @@ def inspect(paths: Sequence[Path]) -> list[Problem]:
     if paths:
         files = [*files, *load_files(paths)]
     problems.extend(lint_together(files))
+    problems.extend(_expired(files))
     problems.extend(_empty(paths))
     problems.extend(_untested(paths))
     if not any(problem.severity == "error" for problem in problems):
         try:
-            load_rules(paths)
+            Knowledge(rule_paths=tuple(paths)).load()
         except RuleError as error:
             where, _, message = str(error).partition(": ")
             name, _, line = where.rpartition(":")
             problems.append(Problem(name, int(line) if line.isdigit() else 1, "load", message, "error"))
     return sorted(problems)
+
+
+def _expired(files: Sequence[CompiledFile]) -> list[Problem]:
+    today = datetime.now(UTC).date().isoformat()
+    return [
+        Problem(
+            item.file,
+            item.line,
+            "expired-filter",
+            f"filter '{item.id}' expired on {item.expires} and is ignored: renew it, or remove it",
+        )
+        for file in files
+        for item in file.filters
+        if item.is_expired(today)
+    ]
 
 
 def _empty(paths: Sequence[Path]) -> list[Problem]:

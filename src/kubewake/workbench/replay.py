@@ -1,16 +1,21 @@
 """Running rules over recorded logs: what changed rules gain and lose."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 
 from msgspec import Struct
 
-from kubewake.engine.stub import make_stub
+from kubewake.detectors import detector_infos
+from kubewake.engine import Fold, Reader
 from kubewake.errors import InputError, RuleError
 from kubewake.event import Batch
 from kubewake.facts import Context, Facts
+from kubewake.finding import Finding
 from kubewake.formats import batches
-from kubewake.observation import Hit, Stub
+from kubewake.intelligence import Intelligence, load_intelligence
+from kubewake.observation import Stub
 from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.lists import merged
 from kubewake.rules.pack import NOTHING, lists_named, load_builtin, load_files
@@ -20,9 +25,12 @@ from kubewake.sources.files import FileSource, loaded
 Log = Callable[[], Iterable[Batch]]
 """A log that can be read more than once."""
 
+NOTHING_KNOWN = Intelligence()
+"""No lists but those of the rules."""
+
 
 class Match(Struct, frozen=True, order=True):
-    """One event that one rule reports, or no longer does."""
+    """One event or finding that one rule reports, or no longer does."""
 
     where: str
     rule: str
@@ -31,11 +39,16 @@ class Match(Struct, frozen=True, order=True):
 
 
 class Difference(Struct, frozen=True):
-    """What changed rules gain and lose on a log, and each rule's number of reported events before and after."""
+    """What changed rules gain and lose on a log, and how much each rule reports before and after.
+
+    Of rules on single events every event counts, of correlations and detectors every finding.
+    """
 
     gained: tuple[Match, ...]
     lost: tuple[Match, ...]
     counts: dict[str, tuple[int, int]]
+    notices: tuple[str, ...] = ()
+    """What there is to say about the changed rules themselves, such as expired filters."""
 
 
 def log_batches(paths: Sequence[str]) -> Iterator[Batch]:
@@ -59,15 +72,29 @@ def log_batches(paths: Sequence[str]) -> Iterator[Batch]:
         )
 
 
-def link(files: Sequence[CompiledFile], only: Iterable[str] | None = None) -> RuleSet:
-    """A rule set of compiled files with their own lists; lists that nobody fills are empty."""
+def known_from(path: Path | None) -> Intelligence:
+    """What a configuration file or folder brings; nothing where there is none."""
+    return NOTHING_KNOWN if path is None else load_intelligence(path)
+
+
+def link(
+    files: Sequence[CompiledFile], known: Intelligence, only: Iterable[str] | None = None
+) -> tuple[RuleSet, Context]:
+    """Compiled files with their own lists as a run today has them; lists that nobody fills are empty.
+
+    `only` keeps these rules, unless a detector is among them: it weighs what all rules say.
+    """
     empty: dict[str, tuple[str, ...]] = dict.fromkeys(lists_named(files), ())
-    return RuleSet(files, lists=merged(empty, *(file.lists for file in files)), only=only)
-
-
-def context_of(rules: RuleSet) -> Context:
-    """What the rules' own lists tell the facts."""
-    return Context(names={name: frozenset(values) for name, values in rules.lists.items() if values})
+    detectors = detector_infos()
+    kept = None if only is None else list(only)
+    rules = RuleSet(
+        files,
+        lists=merged(empty, *(file.lists for file in files), known.names),
+        today=datetime.now(UTC).date().isoformat(),
+        only=None if kept is None or detectors.keys() & set(kept) else kept,
+        others=detectors,
+    )
+    return rules, known.context(rules.lists)
 
 
 def replaced(base: Sequence[CompiledFile], changed: Sequence[CompiledFile]) -> list[CompiledFile]:
@@ -80,68 +107,87 @@ def _ids(files: Iterable[CompiledFile]) -> set[str]:
     return {info.id for file in files for info in (*(r.info for r in file.rules), *(r.info for r in file.correlations))}
 
 
-def compare(changed: Sequence[Path], against: Sequence[Path], log: Log) -> Difference:
-    """What the changed rules, filters and lists gain and lose against the built-in pack (or other folders)."""
-    base = load_files(against) if against else load_builtin()
-    new = load_files(changed)
+def compare(
+    changed: Sequence[Path], against: Sequence[Path], log: Log, known: Intelligence = NOTHING_KNOWN
+) -> Difference:
+    """What changed rules, filters and lists gain and lose, in the built-in pack, against the pack alone or with others."""
+    pack, old, new = load_builtin(), load_files(against), load_files(changed)
     if all(file.is_empty for file in new):
         raise RuleError(f"{', '.join(map(str, changed))}: holds {NOTHING}; there is nothing to compare")
-    before, after = link(base), link(replaced(base, new))
-    wide = any(item.rules is None for file in new for item in file.filters)
-    named = {name for file in new for item in file.filters for name in item.rules or ()}
-    lists = {name for file in new for name in file.lists}
-    concerned = (
-        _ids(new) | named | {rule.info.id for file in base for rule in file.rules if lists & lists_named([file])}
-    )
-    if wide:
-        before_only, after_only = before, after
-    else:
-        known_before, known_after = _ids(base), _ids(replaced(base, new))
-        before_only = link(base, sorted(concerned & known_before))
-        after_only = link(replaced(base, new), sorted(concerned & known_after))
-    return _difference(before_only, after_only, log)
+    sides = (replaced(pack, old), replaced(pack, new))
+    linked = [link(files, known) for files in sides]
+    concerned = _concerned([*old, *new], [rules for rules, _ in linked])
+    if concerned is not None and not concerned & detector_infos().keys():
+        linked = [
+            link(files, known, sorted(concerned & rules.names.keys()))
+            for files, (rules, _) in zip(sides, linked, strict=True)
+        ]
+    return _difference(linked, concerned, log, tuple(linked[1][0].notices))
 
 
-def _difference(before: RuleSet, after: RuleSet, log: Log) -> Difference:
-    gained: set[Match] = set()
-    lost: set[Match] = set()
-    counts: dict[str, list[int]] = {}
-    stubs: tuple[list[Stub], list[Stub]] = ([], [])
-    sides = ((before, context_of(before)), (after, context_of(after)))
+def _concerned(files: Sequence[CompiledFile], sides: Iterable[RuleSet]) -> set[str] | None:
+    """The rules and detectors whose findings may differ because of these files; None for all."""
+    if any(file.lists or any(item.rules is None for item in file.filters) for file in files):
+        return None
+    found = _ids(files)
+    for rules in sides:
+        found |= {rules.names.get(name, name) for file in files for item in file.filters for name in item.rules or ()}
+    feeding = [(item.info.id, item.rules) for rules in sides for item in rules.correlations]
+    more = True
+    while more:
+        fed = {key for key, names in feeding if key not in found and not found.isdisjoint(names)}
+        found |= fed
+        more = bool(fed)
+    return found
+
+
+def _difference(
+    sides: Iterable[tuple[RuleSet, Context]], concerned: set[str] | None, log: Log, notices: tuple[str, ...]
+) -> Difference:
+    before, after = (_reported(rules, context, concerned, log) for rules, context in sides)
+    gained = sorted(after[key] for key in after.keys() - before.keys())
+    lost = sorted(before[key] for key in before.keys() - after.keys())
+    counts = [Counter(match.rule for match in found.values()) for found in (before, after)]
+    pairs = {rule: (counts[0][rule], counts[1][rule]) for rule in sorted(counts[0] | counts[1])}
+    return Difference(tuple(gained), tuple(lost), pairs, notices)
+
+
+def _reported(rules: RuleSet, context: Context, concerned: set[str] | None, log: Log) -> dict[tuple[str, ...], Match]:
+    """Every event that a rule on single events reports, and every finding of correlations and detectors."""
+    found: dict[tuple[str, ...], Match] = {}
+    for number, (where, facts, matching) in enumerate(matches(rules, context, log)):
+        for rule in matching:
+            if rule in rules.infos and (concerned is None or rule in concerned) and not rules.suppressor(rule, facts):
+                found[rule, str(number)] = Match(where, rule, facts.event.audit_id or "", what(facts))
+    if concerned is not None and concerned <= rules.rules.keys():
+        return found
+    for finding in findings(rules, context, log):
+        rule = finding.rule
+        if finding.suppressed_by is None and rule not in rules.rules and (concerned is None or rule in concerned):
+            place, target = finding.locations[0], finding.target
+            said = f"{finding.actor.name} {target.verb} {target.resource}"
+            key = (rule, finding.cluster, *finding.explain["group"], finding.event_keys[0])
+            found[key] = Match(f"{place.file}:{place.line}", rule, finding.audit_ids[0], f"{said} ({finding.count})")
+    return found
+
+
+def matches(rules: RuleSet, context: Context, log: Log) -> Iterator[tuple[str, Facts, tuple[str, ...]]]:
+    """Every event of the log, with its place and the rules on single events that it matches."""
     for batch in log():
         for event, line in zip(batch.events, batch.lines, strict=True):
-            reports: list[set[str]] = []
-            for side, (rules, context) in enumerate(sides):
-                facts = Facts(event, event.cluster or batch.cluster, context)
-                hits = _hits(rules, facts)
-                if hits and rules.correlations:
-                    stubs[side].append(make_stub(event, facts, batch.file, line, hits))
-                reports.append({hit.rule for hit in hits if hit.rule in rules.infos and hit.suppressed_by is None})
-            if reports[0] or reports[1]:
-                _count(counts, reports)
-            for rule in reports[0] ^ reports[1]:
-                match = Match(f"{batch.file}:{line}", rule, event.audit_id or "", what(facts))
-                (gained if rule in reports[1] else lost).add(match)
-    correlated = [windows(rules, found) for rules, found in zip((before, after), stubs, strict=True)]
-    for match in correlated[1] - correlated[0]:
-        gained.add(match)
-    for match in correlated[0] - correlated[1]:
-        lost.add(match)
-    for side, found in enumerate(correlated):
-        for match in found:
-            counts.setdefault(match.rule, [0, 0])[side] += 1
-    pairs = {rule: (numbers[0], numbers[1]) for rule, numbers in counts.items()}
-    return Difference(tuple(sorted(gained)), tuple(sorted(lost)), pairs)
+            facts = Facts(event, event.cluster or batch.cluster, context)
+            yield f"{batch.file}:{line}", facts, rules.matches(facts)
 
 
-def _hits(rules: RuleSet, facts: Facts) -> tuple[Hit, ...]:
-    return tuple(Hit(rule, rules.suppressor(rule, facts), rules.words(rule, facts)) for rule in rules.matches(facts))
-
-
-def _count(counts: dict[str, list[int]], reports: list[set[str]]) -> None:
-    for side, found in enumerate(reports):
-        for rule in found:
-            counts.setdefault(rule, [0, 0])[side] += 1
+def findings(rules: RuleSet, context: Context, log: Log) -> Iterator[Finding]:
+    """What the whole engine finds in the log, marked ones included."""
+    reader, fold = Reader(rules, context), Fold(rules)
+    for batch in log():
+        fold.absorb(reader.read([batch]))
+        fold.advance_in_silence()
+        yield from fold.closed()
+    fold.advance_in_silence(flush=True)
+    yield from fold.finish()
 
 
 def windows(rules: RuleSet, stubs: Iterable[Stub]) -> set[Match]:

@@ -258,15 +258,19 @@ class Bench:
     def laboratory(self, rule: str, lists: dict[str, tuple[str, ...]]) -> Laboratory:
         """What a test of the rule needs: the rule and what its windows count; for a detector, everything."""
         if rule in self.detectors:
-            rules = RuleSet(self._files, lists=merged(self._lists, lists)) if lists else self._everything()
+            rules = (
+                RuleSet(self._files, lists=merged(self._lists, lists), others=self.detectors)
+                if lists
+                else self._everything()
+            )
             return Laboratory(rules, default_detectors)
         home = self._homes.get(rule)
         files = self._files if home is None or home.correlations else [home]
-        return Laboratory(RuleSet(files, lists=merged(self._lists, lists), only=[rule]))
+        return Laboratory(RuleSet(files, lists=merged(self._lists, lists), only=[rule], others=self.detectors))
 
     def _everything(self) -> RuleSet:
         if self._all is None:
-            self._all = RuleSet(self._files, lists=self._lists)
+            self._all = RuleSet(self._files, lists=self._lists, others=self.detectors)
         return self._all
 
 

@@ -199,6 +199,58 @@ def test_explain_says_why_a_file_holds_no_event(capsys, tmp_path, content, reaso
     assert reason in err
 
 
+def test_explain_knows_address_lists(capsys, folder, tmp_path):
+    text = event(sourceIPs=["203.0.113.9"])
+    (folder / "lists.yml").write_text("name: malicious-mine\nvalues: [203.0.113.0/24]\n")
+    assert run(capsys, "explain", "threat-intel-malicious-ip", text, "--rules", folder)[0] == 0
+    (tmp_path / "malicious.txt").write_text("203.0.113.0/24\n")
+    assert run(capsys, "explain", "threat-intel-malicious-ip", text, "--intelligence", tmp_path)[0] == 0
+    assert run(capsys, "explain", "threat-intel-malicious-ip", text)[0] == 1
+
+
+FILTER = """title: Exception
+logsource: {product: kubernetes, service: audit}
+filter:
+  rules: [mass-destruction]
+  known: {user.username|cased: robot}
+  condition: not known
+kubewake: {owner: ops, reason: it is its job, expires: 2099-12-31}
+"""
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["list", "--rules", "RULES"],
+        ["show", "mass-destruction", "--rules", "RULES"],
+        ["docs", "PAGES", "--rules", "RULES"],
+        ["test", "pod-exec", "--rules", "RULES"],
+        ["backtest", "RULES", "--log", "LOG"],
+    ],
+)
+def test_filters_may_name_detectors(capsys, folder, tmp_path, arguments):
+    (folder / "filter.yml").write_text(FILTER)
+    (tmp_path / "a.log").write_text(event(verb="get") + "\n")
+    places = {"RULES": folder, "LOG": tmp_path / "a.log", "PAGES": tmp_path / "pages"}
+    assert run(capsys, "lint", folder) == (0, "", "0 problems\n")
+    assert run(capsys, *(places.get(word, word) for word in arguments))[0] == 0
+
+
+def test_expired_filters_are_named(capsys, folder):
+    (folder / "filter.yml").write_text(FILTER.replace("2099-12-31", "2020-01-31"))
+    code, out, _ = run(capsys, "lint", folder)
+    assert code == 0
+    assert "filter.yml:3: filter 'filter' expired on 2020-01-31 and is ignored: renew it, or remove it" in out
+    assert "filter 'filter' expired on 2020-01-31" in run(capsys, "list", "--rules", folder)[2]
+
+
+@pytest.mark.parametrize("days", [0, -5, 99999999])
+def test_tune_says_for_how_long_an_exception_may_hold(capsys, tmp_path, days):
+    code, _, err = run(capsys, "tune", tmp_path / "v", "--log", tmp_path / "a.log", "--days", days)
+    assert code == ExitCode.USAGE
+    assert f"--days {days}: an exception holds for 1 to 3650 days" in err
+
+
 def test_explain_prints_no_control_characters(capsys, folder):
     code, out, _ = run(capsys, "explain", "pods-outside", event(verb="\x1b[2J"), "--rules", folder)
     assert code == 1

@@ -8,6 +8,8 @@ from kubewake.facts import Context
 from kubewake.formats import batches, head_batches
 from kubewake.observation import MAX_MEMBERS, evidence_in
 from kubewake.rules.pack import load_rules
+from kubewake.rules.parse import compile_text
+from kubewake.rules.ruleset import RuleSet
 
 RESOURCES = ("pods", "configmaps", "serviceaccounts")
 
@@ -144,3 +146,30 @@ def test_what_is_named_differently_is_fed_apart_even_at_one_uri(rules):
         event["objectRef"]["name"] = f"web-{number % 2}"
     seen = read(rules, *map(msgspec.json.encode, named))
     assert [(stub.name, stub.count) for stub in seen.stubs if stub.is_feed] == [("web-0", 2), ("web-1", 1)]
+
+
+FILTERED = """title: Pods listed
+name: pods-listed
+logsource: {product: kubernetes, service: audit}
+detection:
+  selection: {objectRef.resource: pods}
+  condition: selection
+level: low
+kubewake: {audience: auditor}
+---
+title: One of them
+logsource: {product: kubernetes, service: audit}
+filter:
+  rules: [pods-listed]
+  known: {auditID: id-pods-10:00:00-0}
+  condition: not known
+"""
+
+
+def test_a_filter_that_tells_like_requests_apart_marks_each_by_itself():
+    seen = read(RuleSet([compile_text(FILTERED, "pods-listed.yml")]), *(line(n) for n in range(3)))
+    assert [(hit.suppressed_by, stub.count) for stub in seen.stubs for hit in (*stub.hits, *stub.records)] == [
+        ("pods-listed", 1),
+        (None, 1),
+        (None, 1),
+    ]

@@ -1,6 +1,7 @@
 """The workbench on small rule sets: tests, mutation, coverage, blindness, backtest, tuning, pages."""
 
 import json
+import shutil
 
 import msgspec
 import pytest
@@ -226,30 +227,209 @@ def test_tuning_proposes_a_filter_that_spares_every_true_finding(tmp_path, log):
         [tmp_path / "rules"],
         lambda: replay.log_batches([str(log)]),
         owner="ops",
-        expires="2026-12-31",
+        expires="2099-12-31",
     )
     assert proposal.complete
     (item,) = compile_text(proposal.yaml, "p.yml").filters
-    assert (item.owner, item.expires, item.rules) == ("ops", "2026-12-31", ("my-secret-read",))
+    assert (item.owner, item.expires, item.rules) == ("ops", "2099-12-31", ("my-secret-read",))
     assert "user.username|cased: backup" in proposal.yaml
     assert proposal.report == (
         "my-secret-read: 2 of 2 false events suppressed; 1 of 1 true ones still fire; 0 of 1 unjudged ones suppressed as well",
     )
 
 
-def test_tuning_refuses_what_it_cannot_tell_apart(tmp_path, log):
-    (tmp_path / "rules").mkdir()
-    (tmp_path / "rules" / "my-secret-read.yml").write_text(RULE)
-    verdicts = [
-        tuning.Verdict("my-secret-read", audit_id(2), real=False),
-        tuning.Verdict("my-secret-read", audit_id(9), real=False),
-    ]
-    same = [*verdicts, tuning.Verdict("my-secret-read", audit_id(2), real=True)]
-    proposal = tuning.propose(
-        same[:2], [tmp_path / "rules"], lambda: replay.log_batches([str(log)]), owner="", expires="2026-12-31"
+def propose(verdicts, rules, log):
+    return tuning.propose(verdicts, [rules], lambda: replay.log_batches([str(log)]), owner="", expires="2099-12-31")
+
+
+def secrets_log(path, *changes):
+    """A person reads other Secrets, one a second."""
+    lines = []
+    for number, change in enumerate(changes):
+        shape = {"resource": "secrets", "namespace": "shop", "name": f"s{number}"}
+        event = complete(merge({"objectRef": shape}, change), number=number, seconds=number)
+        lines.append(msgspec.json.encode(event) + b"\n")
+    path.write_bytes(b"".join(lines))
+    return path
+
+
+BURST = """title: Burst
+name: my-burst
+logsource: {product: kubernetes, service: audit}
+correlation:
+  type: event_count
+  rules: [my-secret-read]
+  group-by: [user.username]
+  timespan: 1m
+  condition: {gte: 3}
+"""
+
+
+@pytest.fixture
+def burst(tmp_path):
+    folder = tmp_path / "rules"
+    folder.mkdir()
+    (folder / "my-secret-read.yml").write_text(RULE)
+    (folder / "my-burst.yml").write_text(BURST)
+    return folder
+
+
+def test_tuning_refuses_what_it_cannot_tell_apart(burst, tmp_path):
+    log = secrets_log(tmp_path / "a.log", *[{"objectRef": {"name": "db"}}] * 2)
+    proposal = propose([tuning.Verdict("my-secret-read", audit_id(n), real=n == 1) for n in (0, 1)], burst, log)
+    assert not proposal.complete
+    assert proposal.report == (
+        "my-secret-read: 1 false findings of alice look like true ones: no filter",
+        "no filter proposed",
+    )
+
+
+def test_tuning_loses_no_true_finding_that_needs_the_false_events(burst, tmp_path):
+    log = secrets_log(tmp_path / "a.log", {"userAgent": "curl/8"}, {}, {}, *[{"user": {"username": "bob"}}] * 3)
+    verdicts = [tuning.Verdict("my-burst", audit_id(n), real=n == 0) for n in range(6)]
+    proposal = propose(verdicts, burst, log)
+    assert not proposal.complete
+    assert proposal.yaml == ""
+    assert f"my-burst: no filter, the true finding of {audit_id(0)} would be lost with it" in proposal.report
+    proposal = propose([*verdicts[3:], tuning.Verdict("my-burst", audit_id(0), real=True)], burst, log)
+    assert proposal.complete
+    assert "user.username|cased: bob" in proposal.yaml
+    assert proposal.report[0].startswith(
+        "my-burst: 3 of 3 false events suppressed; 1 of 1 true ones still fire; 0 of 2"
+    )
+
+
+def test_tuning_tells_nothing_apart_by_case_where_filters_do_not(burst, tmp_path):
+    changes = [{"objectRef": {"name": "db"}, "userAgent": agent} for agent in ("Backup/1", "backup/1")]
+    log = secrets_log(tmp_path / "a.log", *changes)
+    proposal = propose([tuning.Verdict("my-secret-read", audit_id(n), real=n == 1) for n in range(2)], burst, log)
+    assert proposal.report[0] == "my-secret-read: 1 false findings of alice look like true ones: no filter"
+
+
+def test_tuning_leaves_alone_what_a_filter_suppresses_already(burst, tmp_path):
+    log = secrets_log(tmp_path / "a.log", {"user": {"username": "bob"}}, {"userAgent": "old/1"}, {"userAgent": "old/1"})
+    (burst / "old.yml").write_text(exception("my-secret-read", "{userAgent: old/1}"))
+    verdicts = [tuning.Verdict("my-secret-read", audit_id(n), real=n == 2) for n in range(3)]
+    proposal = propose(verdicts, burst, log)
+    assert proposal.report[:2] == (
+        f"my-secret-read: the false finding of {audit_id(1)} is suppressed by your filter 'old' already",
+        f"my-secret-read: the true finding of {audit_id(2)} is suppressed by your filter 'old' already",
     )
     assert not proposal.complete
-    assert "1 false findings are not in the log" in proposal.report[0]
+    assert "user.username|cased: bob" in proposal.yaml
+    assert propose(verdicts[:2], burst, log).complete
+
+
+def test_tuning_makes_no_filter_for_correlations_of_correlations(burst, tmp_path):
+    second = (
+        BURST.replace("my-burst", "my-second").replace("[my-secret-read]", "[my-burst]").replace("gte: 3", "gte: 1")
+    )
+    (burst / "my-second.yml").write_text(second)
+    log = secrets_log(tmp_path / "a.log", *[{}] * 3)
+    proposal = propose([tuning.Verdict("my-second", audit_id(2), real=False)], burst, log)
+    assert not proposal.complete
+    assert proposal.report[0].startswith("my-second: counts what other correlations find: no filter")
+
+
+@pytest.mark.parametrize("real", [True, False])
+def test_tuning_names_the_verdicts_that_it_cannot_use(burst, log, tmp_path, real):
+    path = tmp_path / "v.jsonl"
+    lines = [{"rule": "my-secret-read", "verdict": real}, {"rule": "my-secret-read", "verdict": real, "audit_id": "no"}]
+    path.write_text("".join(json.dumps(item) + "\n" for item in lines))
+    proposal = propose(tuning.read_verdicts(path), burst, log)
+    kind = str(real).lower()
+    assert proposal.report[:2] == (
+        f"{path}:1: the {kind} finding of my-secret-read has no audit_id and is left out",
+        f"my-secret-read: the {kind} finding of no is not in the log, or the rule does not report it there",
+    )
+    assert not proposal.complete
+
+
+def exception(rule, selection, expires="2099-12-31"):
+    return f"""title: Exception
+logsource: {{product: kubernetes, service: audit}}
+filter:
+  rules: [{rule}]
+  known: {selection}
+  condition: not known
+kubewake: {{owner: ops, reason: it is its job, expires: {expires}}}
+"""
+
+
+@pytest.mark.parametrize("namespaces", [1, 12])
+def test_tuning_and_backtest_know_detectors(tmp_path, namespaces):
+    kinds = ["persistentvolumeclaims", "statefulsets", "deployments"] * 4
+    shapes = [{"resource": kind, "namespace": f"n{number % namespaces}"} for number, kind in enumerate(kinds)]
+    log = secrets_log(tmp_path / "a.log", *[{"verb": "delete", "objectRef": shape} for shape in shapes])
+    rules = tmp_path / "rules"
+    rules.mkdir()
+    (rules / "f.yml").write_text(exception("mass-destruction", "{user.username|cased: alice}"))
+    found = replay.compare([rules], [], lambda: replay.log_batches([str(log)]))
+    assert [(item.rule, item.audit_id) for item in found.lost] == [("mass-destruction", audit_id(0))]
+    (rules / "f.yml").write_text(exception("mass-destruction", "{user.username|cased: bob}"))
+    proposal = propose([tuning.Verdict("mass-destruction", audit_id(0), real=False)], rules, log)
+    if namespaces == 1:
+        assert proposal.complete
+        assert "user.username|cased: alice" in proposal.yaml
+        assert proposal.report[0].startswith("mass-destruction: 1 of 1 false events suppressed")
+    else:  # the finding is about one namespace after the other, and shows the first
+        assert not proposal.complete
+        assert "1 false events report in spite of the filter; write one by hand" in proposal.report[1]
+
+
+UUID = "3b0f6a52-8c1d-4e7a-9f35-6d2c8e41b7a9"
+
+
+@pytest.mark.parametrize(
+    ("text", "lost"),
+    [
+        (exception("my-burst", "{user.username|cased: alice}"), {"my-burst", "my-second"}),
+        (exception(UUID, "{user.username|cased: alice}"), {"my-burst", "my-second"}),
+        (exception("my-secret-read", "{user.username|cased: alice}"), {"my-secret-read", "my-burst", "my-second"}),
+        (exception("my-secret-read", "{user.username|cased: alice}", "2020-01-31"), set()),
+    ],
+)
+def test_backtest_follows_a_filter_to_all_that_it_concerns(burst, tmp_path, text, lost):
+    (burst / "my-burst.yml").write_text(BURST + f"id: {UUID}\n")
+    (burst / "my-second.yml").write_text(
+        BURST.replace("my-burst", "my-second").replace("[my-secret-read]", "[my-burst]").replace("gte: 3", "gte: 1")
+    )
+    new = tmp_path / "new"
+    shutil.copytree(burst, new)
+    (new / "f.yml").write_text(text)
+    log = secrets_log(tmp_path / "a.log", *[{}] * 5)
+    found = replay.compare([new], [burst], lambda: replay.log_batches([str(log)]))
+    assert {item.rule for item in found.lost} == lost
+    assert not found.gained
+    assert any("expired on 2020-01-31" in notice for notice in found.notices) == (not lost)
+
+
+def test_backtest_counts_a_finding_once(burst, tmp_path):
+    log = secrets_log(tmp_path / "a.log", *[{}] * 8)
+    found = replay.compare([burst], [], lambda: replay.log_batches([str(log)]))
+    assert found.counts == {"my-burst": (0, 1), "my-secret-read": (0, 8)}
+    assert [(item.where, item.audit_id) for item in found.gained if item.rule == "my-burst"] == [
+        (f"{log}:1", audit_id(0))
+    ]
+
+
+def test_backtest_compares_folders_of_filters_for_built_in_rules(tmp_path):
+    log = secrets_log(tmp_path / "a.log", {}, {"user": {"username": "bob"}})
+    folders = [tmp_path / "old", tmp_path / "new"]
+    for folder, user in zip(folders, ("alice", "bob"), strict=True):
+        folder.mkdir()
+        (folder / "f.yml").write_text(exception("secret-read", f"{{user.username|cased: {user}}}"))
+    found = replay.compare([folders[1]], [folders[0]], lambda: replay.log_batches([str(log)]))
+    assert [(item.rule, item.audit_id) for item in found.gained] == [("secret-read", audit_id(0))]
+    assert [(item.rule, item.audit_id) for item in found.lost] == [("secret-read", audit_id(1))]
+
+
+def test_backtest_knows_address_lists(tmp_path):
+    log = secrets_log(tmp_path / "a.log", {"sourceIPs": ["203.0.113.9"]})
+    (tmp_path / "rules").mkdir()
+    (tmp_path / "rules" / "l.yml").write_text("name: malicious-mine\nvalues: [203.0.113.0/24]\n")
+    found = replay.compare([tmp_path / "rules"], [], lambda: replay.log_batches([str(log)]))
+    assert [item.rule for item in found.gained] == ["threat-intel-malicious-ip"]
 
 
 @pytest.mark.parametrize("line", ["{", '{"rule": "x"}', '{"rule": "x", "verdict": "perhaps", "audit_id": "a"}'])
