@@ -239,12 +239,8 @@ class Judge:
     def _step(self) -> bool:
         """Judge some bodies, or wait for one; False when it is time to stop."""
         self._wake.clear()
-        if self._loading is not None and self._loading.is_done:
-            self._take_new_rules(self._loading)
-            self._loading = None
-        if self._loading is None and self._reload.is_set():
-            self._reload.clear()
-            self._loading = Loading(self._knowledge, ended=self._wake.set)
+        if not self._stopping.is_set():
+            self._renew()
         try:
             bodies = self._spool.read(self.progress.sequence, _GROUP_BODIES)
         except StoreError as error:
@@ -452,6 +448,15 @@ class Judge:
     def _failed(self, error: StoreError) -> None:
         self.progress.failure = str(error)
         self._log.error("the state cannot be read or written; will try again", error=str(error))
+
+    def _renew(self) -> None:
+        """Take rules and lists that were read, and have them read again where that was asked for."""
+        if self._loading is not None and self._loading.is_done:
+            self._take_new_rules(self._loading)
+            self._loading = None
+        if self._loading is None and self._reload.is_set():
+            self._reload.clear()
+            self._loading = Loading(self._knowledge, ended=self._wake.set)
 
     def _take_new_rules(self, loading: Loading) -> None:
         try:

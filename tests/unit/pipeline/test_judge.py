@@ -381,6 +381,29 @@ def test_wrong_rules_at_reload_keep_the_old_ones(enter):
     (room.folder / "rules" / "execution" / "shell.yml").write_text(RULE)
 
 
+def test_judging_goes_on_while_rules_and_lists_are_read(enter, monkeypatch):
+    room = enter()
+    may_end = threading.Event()
+    load = Knowledge.load
+
+    def slow(self, **options):
+        may_end.wait(10)
+        return load(self, **options)
+
+    monkeypatch.setattr(Knowledge, "load", slow)
+    room.judge.reload()
+    room.step()
+    old = room.judge._fold
+    room.add(exec_event(1))
+    room.step()
+    assert len(room.messages()) == 1
+    assert room.judge._fold is old
+    may_end.set()
+    assert room.judge._loading.wait(lambda: False)
+    room.step()
+    assert room.judge._fold is not old
+
+
 def test_what_does_not_hold_is_taken_back_and_its_heir_is_no_news(enter):
     room = enter()
     gone, alone = incident(event_keys=["1", "2"]), incident(id="i-9", event_keys=["7"])
