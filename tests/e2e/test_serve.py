@@ -11,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar
@@ -406,3 +407,71 @@ def test_senders_that_waited_are_served_at_once(start):
     assert answers == [200] * 6
     server.wait_for(lambda: server.execs() == {"alice": 6})
     assert server.stop() == 0
+
+
+class ListServer(http.server.BaseHTTPRequestHandler):
+    """Serves a list while it is well, and otherwise a line now and then, without end."""
+
+    is_well: ClassVar[bool] = True
+    asked: ClassVar[int] = 0
+
+    def do_GET(self):
+        type(self).asked += 1
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            self.wfile.write(b"198.18.7.7\n")
+            while not self.is_well:
+                time.sleep(0.2)
+                self.wfile.write(b"# x\n")
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def lists(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(ListServer, "is_well", True)
+    monkeypatch.setattr(ListServer, "asked", 0)
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), ListServer)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    config = tmp_path / "lists.yml"
+    config.write_text(f"lists: {{malicious: 'http://127.0.0.1:{server.server_address[1]}/'}}\nrefresh_seconds: 1\n")
+    yield config
+    ListServer.is_well = True
+    server.shutdown()
+    server.server_close()
+
+
+def test_nobody_waits_for_a_list_from_a_slow_server(start, lists):
+    server = start("--output", "none", "--intelligence", str(lists))
+    server.wait_for(lambda: any("rules read again" in line for line in server.said))
+    ListServer.is_well = False
+    asked = ListServer.asked
+    time.sleep(1)
+    server.process.send_signal(signal.SIGHUP)
+    server.wait_for(lambda: ListServer.asked > asked)
+    server.post([exec_event(1)])
+    server.wait_for(lambda: server.execs() == {"alice": 1}, 10)
+    begun = time.monotonic()
+    assert server.stop() == 0
+    assert time.monotonic() - begun < 10
+    server = start("--output", "none", "--intelligence", str(lists))  # with the copy, at once
+    assert time.monotonic() - begun < 20
+    assert server.stop() == 0
+
+
+def test_it_stops_while_it_waits_for_its_first_list(tmp_path, lists):
+    ListServer.is_well = False
+    command = [sys.executable, "-m", "kubewake", "serve", "--listen", "127.0.0.1:0", "--state-dir", str(tmp_path)]
+    process = subprocess.Popen([*command, "--intelligence", str(lists)], stderr=subprocess.PIPE, text=True)
+    while not ListServer.asked and process.poll() is None:
+        time.sleep(0.05)
+    begun = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 0, said
+    assert time.monotonic() - begun < 10
+    assert "Traceback" not in said

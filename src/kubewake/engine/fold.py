@@ -57,8 +57,10 @@ class Fold:
         lateness_seconds: int = LATENESS_SECONDS,
         rbac: RbacState | None = None,
         baselines: Mapping[str, Archive] | None = None,
+        about_lists: Iterable[tuple[str, str]] = (),
     ) -> None:
         self._rules = rules
+        self._about_lists = tuple(about_lists)
         self._rbac = rbac
         self._baselines = baselines or {}
         self._detectors = None if detectors is None else tuple(detectors)
@@ -250,6 +252,7 @@ class Fold:
                 self._input,
                 evicted=self.evicted(),
                 about_rules=self._rules.notices,
+                about_lists=self._about_lists,
                 failures=self.failures(),
                 hurried=self._order.counts.hurried,
                 closed_early=self._book.closed_early,
@@ -277,6 +280,7 @@ class Fold:
             seen,
             evicted=self.evicted(),
             about_rules=self._rules.notices,
+            about_lists=self._about_lists,
             hurried=self._order.counts.hurried,
             closed_early=self._book.closed_early,
         )

@@ -16,18 +16,21 @@ def notices_of(
     *,
     evicted: Mapping[str, int],
     about_rules: Iterable[str],
+    about_lists: Iterable[tuple[str, str]] = (),
     failures: Iterable[Failure] = (),
     hurried: int = 0,
     closed_early: int = 0,
 ) -> list[Notice]:
     """Notices about one run, the same for the same input and rules.
 
-    `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own;
-    `failures` is what parts of the engine failed on; `hurried` counts what was not held back for earlier events,
-    `closed_early` the findings that were closed while they could still grow.
+    `evicted` counts the windows that correlations forgot to stay within bounds; `about_rules` are the rule set's own,
+    `about_lists` titles and texts about the user's lists; `failures` is what parts of the engine failed on; `hurried`
+    counts what was not held back for earlier events, `closed_early` the findings that were closed while they could
+    still grow.
     """
     moment = summary.last_time or ""
-    found = [_notice(moment, "A rule or exception is not in force", text) for text in about_rules]
+    found = [_notice(moment, "A rule, exception or list is not in force", text) for text in about_rules]
+    found += [_notice(moment, title, text) for title, text in about_lists]
     found += [failure_notice(failure, moment) for failure in failures]
     ranks = [NEEDS.index(level) for level in summary.levels if level in NEEDS]
     blind = sorted(info.id for info in infos.values() if ranks and NEEDS.index(info.needs) > max(ranks))

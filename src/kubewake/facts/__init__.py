@@ -20,10 +20,10 @@ from kubewake.facts import (
     storage,
     workload,
 )
-from kubewake.facts.context import EMPTY, AddressSet, Context, Ownership
+from kubewake.facts.context import EMPTY, AddressSet, Context, Ownership, parse_network
 from kubewake.facts.facts import Facts
 
-__all__ = ["EMPTY", "AddressSet", "Context", "Facts", "Ownership"]
+__all__ = ["EMPTY", "AddressSet", "Context", "Facts", "Ownership", "parse_network"]
 
 FIELD_MODULES = (
     actor,

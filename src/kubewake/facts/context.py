@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 
 from msgspec import Struct
 
@@ -20,6 +20,20 @@ def parse_address(text: str) -> IPv4Address | IPv6Address | None:
     return address
 
 
+_MAPPED_BITS = 96
+"""Bits of an IPv4-mapped IPv6 address before the IPv4 address."""
+
+
+def parse_network(text: str) -> IPv4Network | IPv6Network:
+    """The address or CIDR as a network, IPv4-mapped IPv6 unwrapped; ValueError where it is neither."""
+    network = ip_network(text.strip(), strict=False)
+    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None:
+            return IPv4Network((mapped, network.prefixlen - _MAPPED_BITS))
+    return network
+
+
 class AddressSet:
     """Addresses and networks, asked by membership in time that does not grow with their number."""
 
@@ -29,7 +43,7 @@ class AddressSet:
         """Entries are addresses or CIDRs; ValueError names one that is neither."""
         networks: dict[tuple[int, int], set[int]] = {}
         for entry in entries:
-            network = ip_network(entry.strip(), strict=False)
+            network = parse_network(entry)
             shift = network.max_prefixlen - network.prefixlen
             networks.setdefault((network.version, shift), set()).add(int(network.network_address) >> shift)
         self._networks = tuple((version, shift, frozenset(starts)) for (version, shift), starts in networks.items())
@@ -59,6 +73,7 @@ class Context(Struct, frozen=True):
     `addresses` are named sets (threat lists, "tor", "trusted"): membership shows in `source.lists`.
     `patterns` are named regular expressions for user agents (family "attack-tool"), matched ignoring case.
     `names` are named allow or deny lists of text for rules. `ownership` looks an address up (ASN, country).
+    `notices` are titles and texts of what a user should hear about the lists.
     """
 
     addresses: Mapping[str, AddressSet] = {}
@@ -67,6 +82,7 @@ class Context(Struct, frozen=True):
     ownership: Callable[[str], Ownership | None] | None = None
     trusted_sources: AddressSet | None = None
     """Public addresses that the cluster's own components come from (NAT of nodes, cloud control plane)."""
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 EMPTY = Context()

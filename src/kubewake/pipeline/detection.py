@@ -36,13 +36,18 @@ class Knowledge(Struct, frozen=True, kw_only=True):
             return {}
         return load_archives(self.baseline)
 
-    def load(self) -> tuple[RuleSet, Context]:
-        """The rules and the context; raises RuleError or SettingsError."""
+    def load(self, *, copies_first: bool = False) -> tuple[RuleSet, Context]:
+        """The rules and the context; raises RuleError or SettingsError.
+
+        With `copies_first`, no server is asked for a list of which there is a copy.
+        """
         from kubewake.detectors import detector_infos
         from kubewake.intelligence import Intelligence, load_intelligence
         from kubewake.rules.pack import load_rules
 
-        known = load_intelligence(self.intelligence) if self.intelligence is not None else Intelligence()
+        known = Intelligence()
+        if self.intelligence is not None:
+            known = load_intelligence(self.intelligence, copies_first=copies_first)
         detectors = detector_infos()
 
         def load(only: tuple[str, ...] | None) -> RuleSet:
@@ -60,5 +65,4 @@ class Knowledge(Struct, frozen=True, kw_only=True):
             # A detector weighs what rules say: all must speak for it to be right, and only it is told.
             asked, rules = rules.asked, load(None)
             rules.asked = asked
-        rules.notices.extend(known.notices)
         return rules, known.context(rules.lists)

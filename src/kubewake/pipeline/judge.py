@@ -16,6 +16,7 @@ from kubewake.metrics import Metrics
 from kubewake.observation import Observation
 from kubewake.pipeline.detection import Knowledge
 from kubewake.pipeline.ledger import Ledger
+from kubewake.pipeline.loading import Loaded, Loading, load
 from kubewake.pipeline.skipping import Skipping
 from kubewake.sinks.change import Tellable
 from kubewake.store.spool import Spool, Stored
@@ -62,8 +63,10 @@ class Judge:
         lateness_seconds: int,
         snapshot_seconds: float,
         spool_max_bytes: int,
+        loaded: Loaded | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
+        """`loaded` is what the knowledge comes to, where it was read already."""
         self._spool = spool
         self._state = state
         self._knowledge = knowledge
@@ -94,8 +97,10 @@ class Judge:
         self._skipped_logged: set[str] = set()
         self._part_failures: dict[tuple[str, str], int] = {}
         """Failures of parts of the engine that are counted in the metrics."""
-        self._reader, self._fold = self._engine()
-        self._restore()
+        loaded = loaded or load(knowledge, copies_first=True)
+        self._reader, self._fold = self._engine(loaded)
+        self._loading: Loading | None = None
+        self._restore(loaded)
         summary = self._fold.input()
         self._counted = (summary.duplicates, summary.late)
         self._covered = self.progress.sequence
@@ -113,7 +118,9 @@ class Judge:
         return max(0.0, self._clock() - received) if received else 0.0
 
     def start(self) -> None:
-        """Begin to judge."""
+        """Begin to judge, with the last copies of lists from servers until these have answered."""
+        if self._knowledge.intelligence is not None:
+            self._reload.set()
         self._thread.start()
 
     def wake(self) -> None:
@@ -121,7 +128,7 @@ class Judge:
         self._wake.set()
 
     def reload(self) -> None:
-        """Read the rules again before the next body."""
+        """Read rules and lists again; judging goes on with the old ones until the new ones are there."""
         self._reload.set()
         self._wake.set()
 
@@ -142,6 +149,8 @@ class Judge:
         self._wake.set()
         if self._thread.ident is not None:
             self._thread.join()
+        if self._loading is not None:
+            self._loading.leave()
 
     def save(self) -> None:
         """Save the engine's state and release the bodies that it covers; raises StoreError."""
@@ -163,14 +172,20 @@ class Judge:
         self._count_failures()
         self._pending.update((notice.id, notice) for notice in self._fold.failure_notices())
 
-    def _engine(self) -> tuple[Reader, LiveFold]:
-        rules, context = self._knowledge.load()
-        baselines = self._knowledge.baselines()
-        fold = LiveFold(lambda: Fold(rules, lateness_seconds=self._lateness_seconds, baselines=baselines))
+    def _engine(self, loaded: Loaded) -> tuple[Reader, LiveFold]:
+        rules, context = loaded.rules, loaded.context
+        fold = LiveFold(
+            lambda: Fold(
+                rules,
+                lateness_seconds=self._lateness_seconds,
+                baselines=loaded.baselines,
+                about_lists=context.notices,
+            )
+        )
         self._metrics.rules.set(len(fold.infos))
         return Reader(rules, context), fold
 
-    def _restore(self) -> None:
+    def _restore(self, loaded: Loaded) -> None:
         self._told_until = int(self._state.cursors().get(_TOLD, b"0"))
         if self._spool.last_sequence() < self._told_until:
             self._told_until = 0
@@ -186,7 +201,7 @@ class Judge:
         try:
             self._fold.restore(saved.body, saved.pieces)
         except Exception as error:  # noqa: BLE001  # whatever an older version saved must not keep this one from starting
-            self._reader, self._fold = self._engine()
+            self._reader, self._fold = self._engine(loaded)
             self._log.warning("the saved engine state does not fit this kubewake; windows start anew", error=str(error))
             notice = Notice(
                 stable_id("n", "engine-state", self.progress.sequence),
@@ -224,8 +239,8 @@ class Judge:
     def _step(self) -> bool:
         """Judge some bodies, or wait for one; False when it is time to stop."""
         self._wake.clear()
-        if self._reload.is_set():
-            self._take_new_rules()
+        if not self._stopping.is_set():
+            self._renew()
         try:
             bodies = self._spool.read(self.progress.sequence, _GROUP_BODIES)
         except StoreError as error:
@@ -434,10 +449,18 @@ class Judge:
         self.progress.failure = str(error)
         self._log.error("the state cannot be read or written; will try again", error=str(error))
 
-    def _take_new_rules(self) -> None:
-        self._reload.clear()
+    def _renew(self) -> None:
+        """Take rules and lists that were read, and have them read again where that was asked for."""
+        if self._loading is not None and self._loading.is_done:
+            self._take_new_rules(self._loading)
+            self._loading = None
+        if self._loading is None and self._reload.is_set():
+            self._reload.clear()
+            self._loading = Loading(self._knowledge, ended=self._wake.set)
+
+    def _take_new_rules(self, loading: Loading) -> None:
         try:
-            reader, fold = self._engine()
+            reader, fold = self._engine(loading.result())
             while self._fold.is_between:
                 self._take(self._fold.advance())
             snapshot = self._fold.snapshot()

@@ -40,7 +40,7 @@ def scan(
     """
     keep_freed()
     rules, context = knowledge.load()
-    fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines())
+    fold = Fold(rules, rbac=rbac, baselines=knowledge.baselines(), about_lists=context.notices)
     spill = FindingSpill()
     reader = Reader(rules, context, since=since, until=until)
     for observation in numbered(read_parallel(chunks, reader, workers) if workers > 1 else read_all(chunks, reader)):

@@ -18,6 +18,7 @@ from kubewake.pipeline.following import SOURCE as FOLLOW
 from kubewake.pipeline.following import Following
 from kubewake.pipeline.judge import Judge
 from kubewake.pipeline.ledger import Ledger
+from kubewake.pipeline.loading import Loaded, Loading
 from kubewake.pipeline.memory import rare_collections
 from kubewake.pipeline.reception import SOURCE as WEBHOOK
 from kubewake.pipeline.reception import Answered, Reception
@@ -36,7 +37,7 @@ _LOGGED_REFUSALS_SECONDS = 10.0
 _WATCH_SECONDS = 0.5
 _TIDY_SECONDS = 600.0
 _REFRESH_SECONDS = 3_600.0
-"""Rules are read again in a second or two, during which judging waits."""
+"""Reading rules again costs a second or two of one core."""
 _DAY_SECONDS = 86_400.0
 
 
@@ -44,8 +45,14 @@ class Service:
     """Everything that runs while kubewake serves. `start`, then `stop`; raises KubewakeError when it cannot start."""
 
     def __init__(
-        self, settings: Settings, *, sinks: Sequence[Sink] | None = None, clock: Callable[[], float] = time.time
+        self,
+        settings: Settings,
+        *,
+        sinks: Sequence[Sink] | None = None,
+        loaded: Loaded | None = None,
+        clock: Callable[[], float] = time.time,
     ) -> None:
+        """`loaded` is what `knowledge_of` the settings comes to, where it was read already."""
         if not settings.listen and not settings.follow:
             raise SettingsError("nothing to do: listen is empty and no file is followed; give --listen or --follow")
         self._settings = settings
@@ -57,10 +64,10 @@ class Service:
         self.metrics = Metrics(__version__)
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
-            self._build(stack, sinks)
+            self._build(stack, sinks, loaded)
             self._stack = stack.pop_all()
 
-    def _build(self, stack: contextlib.ExitStack, sinks: Sequence[Sink] | None) -> None:
+    def _build(self, stack: contextlib.ExitStack, sinks: Sequence[Sink] | None, loaded: Loaded | None) -> None:
         settings = self._settings
         folder = stack.enter_context(Folder(Path(settings.state_dir).expanduser()))
         state = self._state = State(folder.state)
@@ -75,16 +82,13 @@ class Service:
         self._judge = Judge(
             spool,
             state,
-            Knowledge(
-                rule_paths=tuple(Path(path).expanduser() for path in settings.rules),
-                intelligence=Path(settings.intelligence).expanduser() if settings.intelligence else None,
-                baseline=Path(settings.baseline).expanduser() if settings.baseline else None,
-            ),
+            knowledge_of(settings),
             Ledger(state, self._sinks, self.metrics, self._wake_couriers, clock=self._clock),
             self.metrics,
             lateness_seconds=settings.lateness_seconds,
             snapshot_seconds=settings.snapshot_seconds,
             spool_max_bytes=settings.spool_max_bytes,
+            loaded=loaded,
             clock=self._clock,
         )
         self._following = self._follow() if settings.follow else None
@@ -259,6 +263,15 @@ class Service:
         return self._judge.progress.failure if not self._judge.is_alive else ""
 
 
+def knowledge_of(settings: Settings) -> Knowledge:
+    """What the settings say to detect with."""
+    return Knowledge(
+        rule_paths=tuple(Path(path).expanduser() for path in settings.rules),
+        intelligence=Path(settings.intelligence).expanduser() if settings.intelligence else None,
+        baseline=Path(settings.baseline).expanduser() if settings.baseline else None,
+    )
+
+
 def open_sinks(settings: Settings) -> Iterator[Sink]:
     """The sinks that the settings ask for."""
     if settings.output != "none":
@@ -277,7 +290,11 @@ def open_sinks(settings: Settings) -> Iterator[Sink]:
 def serve(settings: Settings, signals: Signals, *, started: Callable[[Service], None] = lambda _service: None) -> int:
     """Serve until the signals say to stop, which they may while it still starts."""
     log = logger("serve")
-    service = Service(settings)
+    loading = Loading(knowledge_of(settings), copies_first=True)
+    if not loading.wait(lambda: signals.is_stopping):
+        log.info("stopped before it had started")
+        return ExitCode.CLEAN
+    service = Service(settings, loaded=loading.result())
     try:
         if not signals.is_stopping:
             service.start()

@@ -8,7 +8,9 @@ from typing import Any, Literal
 from msgspec import Struct
 
 from kubewake.errors import RuleError
+from kubewake.facts import parse_network
 from kubewake.fields import is_known, level_of, suggest
+from kubewake.intelligence import is_address_list
 from kubewake.rules.catalog import catalog_table
 from kubewake.rules.compiled import CompiledFile
 from kubewake.rules.condition import (
@@ -396,7 +398,10 @@ def lint_text(text: str, file: str) -> list[Problem]:
         return [_from_error(error, file)]
     problems: list[Problem] = [_from_error(reason, file, "log-source", "warning") for reason in compiled.skipped]
     for document in read_documents(text, file):
-        if "values" in document.data or foreign_source(document):
+        if "values" in document.data:
+            problems.extend(_wrong_addresses(document))
+            continue
+        if foreign_source(document):
             continue
         section = next((name for name in ("detection", "filter") if name in document.data), "correlation")
         tree = detection_tree(document, section) if section != "correlation" else None
@@ -406,6 +411,17 @@ def lint_text(text: str, file: str) -> list[Problem]:
             for path, message in check.run(subject):
                 problems.append(Problem(file, document.line(*path), check.name, message, check.severity))
     return sorted(problems)
+
+
+def _wrong_addresses(document: Document) -> Iterator[Problem]:
+    """The entries of an address list that are no addresses: loading refuses the list."""
+    name = document.data["name"]
+    for index, value in enumerate(document.data["values"] if is_address_list(name) else ()):
+        try:
+            parse_network(str(value))
+        except ValueError as error:
+            message = f"list '{name}': {error}; address lists hold addresses and CIDRs"
+            yield Problem(document.file, document.line("values", index), "address-list", message, "error")
 
 
 def _from_error(error: Exception | str, file: str, check: str = "load", severity: Severity = "error") -> Problem:

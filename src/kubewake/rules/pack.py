@@ -8,7 +8,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -18,10 +18,10 @@ from msgspec import Struct
 from kubewake.errors import RuleError
 from kubewake.fields import FIELDS
 from kubewake.rules.compiled import CompiledFile
-from kubewake.rules.condition import Expand, leaves
+from kubewake.rules.condition import Condition, Expand, leaves
 from kubewake.rules.lists import merged
 from kubewake.rules.pattern import placeholders
-from kubewake.rules.ruleset import RuleSet
+from kubewake.rules.ruleset import RuleSet, nearest
 
 HERE = Path(__file__).parent
 BUILTIN = HERE / "builtin"
@@ -180,7 +180,10 @@ def build_builtin_pack() -> int:
 
 def lists_named(files: Iterable[CompiledFile]) -> set[str]:
     """The lists that rules refer to. Those of the built-in pack exist, and are empty unless a user fills them."""
-    trees = [rule.tree for file in files for rule in file.rules]
+    return _named_in(rule.tree for file in files for rule in file.rules)
+
+
+def _named_in(trees: Iterable[Condition]) -> set[str]:
     return {
         name
         for tree in trees
@@ -188,6 +191,22 @@ def lists_named(files: Iterable[CompiledFile]) -> set[str]:
         if isinstance(leaf, Expand)
         for name in placeholders(leaf.pattern)
     }
+
+
+def _idle(lists: Iterable[str], files: Sequence[CompiledFile]) -> Iterator[str]:
+    """What to say of lists that nothing is compared with."""
+    from kubewake.intelligence import ADDRESS_LISTS, is_address_list
+
+    known = lists_named(files) | _named_in(item.tree for file in files for item in file.filters)
+    known.update(name for file in files for name in file.lists)
+    for name in lists:
+        if name in known or is_address_list(name):
+            continue
+        meant = name.lower().replace("_", "-")
+        hint = (
+            f" (did you mean '{meant}'?)" if is_address_list(meant) else nearest(name.lower(), known | {*ADDRESS_LISTS})
+        )
+        yield f"no rule uses the list '{name}' of --intelligence{hint}; docs/threat-intelligence.md says what lists are called"
 
 
 def load_rules(
@@ -217,6 +236,7 @@ def load_rules(
         layers.append(lists)
     ruleset = RuleSet(files, lists=merged(*layers), today=today, only=only, others=others)
     ruleset.notices.extend(reason for file in files for reason in file.skipped)
+    ruleset.notices.extend(_idle(lists or (), files))
     ruleset.notices.extend(f"{path} holds {NOTHING}; `kubewake rules lint {path}` says more" for path in hollow)
     return ruleset
 

@@ -78,6 +78,12 @@ class Room:
     def step(self):
         assert self.judge._step()
 
+    def reload(self):
+        """What was read is taken with the next step."""
+        self.judge.reload()
+        self.step()
+        assert self.judge._loading.wait(lambda: False)
+
     def everything(self):
         return [json.loads(message.body) for message in self.state.due("jsonl", time.time(), 1000)]
 
@@ -237,7 +243,7 @@ def test_a_detector_that_fails_costs_no_event_and_is_told_once(enter, monkeypatc
     assert "secret of the log" not in str(room.everything())
     assert room.value("kubewake_part_failures_total", part=name, error="LookupError") == 2
     assert room.judge.failed_bodies == 0
-    room.judge.reload()
+    room.reload()
     room.add(exec_event(5))
     room.step()
     assert room.value("kubewake_part_failures_total", part=name, error="LookupError") == 3
@@ -253,7 +259,7 @@ def test_a_part_that_cannot_be_saved_is_told_and_the_rest_is_saved(enter, monkey
     room.add(exec_event(1))
     room.step()
     monkeypatch.setattr(Baseline, "snapshot", broken)
-    getattr(room.judge, way)()
+    {"save": room.judge.save, "reload": room.reload}[way]()
     room.add(exec_event(2))
     room.step()
     [notice] = [message for message in room.messages() if message["type"] == "notice"]
@@ -368,11 +374,34 @@ def test_snapshots_come_by_time(enter):
 def test_wrong_rules_at_reload_keep_the_old_ones(enter):
     room = enter()
     (room.folder / "rules" / "execution" / "shell.yml").write_text("title: broken\n")
-    room.judge.reload()
+    room.reload()
     room.add(exec_event(1))
     room.step()
     assert len(room.messages()) == 1
     (room.folder / "rules" / "execution" / "shell.yml").write_text(RULE)
+
+
+def test_judging_goes_on_while_rules_and_lists_are_read(enter, monkeypatch):
+    room = enter()
+    may_end = threading.Event()
+    load = Knowledge.load
+
+    def slow(self, **options):
+        may_end.wait(10)
+        return load(self, **options)
+
+    monkeypatch.setattr(Knowledge, "load", slow)
+    room.judge.reload()
+    room.step()
+    old = room.judge._fold
+    room.add(exec_event(1))
+    room.step()
+    assert len(room.messages()) == 1
+    assert room.judge._fold is old
+    may_end.set()
+    assert room.judge._loading.wait(lambda: False)
+    room.step()
+    assert room.judge._fold is not old
 
 
 def test_what_does_not_hold_is_taken_back_and_its_heir_is_no_news(enter):

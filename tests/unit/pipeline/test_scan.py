@@ -89,3 +89,14 @@ def test_the_result_is_the_same_whether_or_not_somebody_listens(tmp_path):
     assert list(unheard.findings) == list(heard.findings)
     assert unheard.incidents == heard.incidents
     assert unheard.notices == heard.notices
+
+
+def test_what_is_to_say_of_lists_stands_under_fitting_titles(logs, tmp_path):
+    lists = tmp_path / "lists"
+    lists.mkdir()
+    (lists / "notes.md").write_text("nothing")
+    (lists / "malicous.txt").write_text("198.18.7.7\n")
+    document = scan(FileSource([str(logs / "audit.log")]).chunks(), Knowledge(intelligence=lists))
+    assert {"A file is not taken for a list", "A rule, exception or list is not in force"} <= {
+        notice.title for notice in document.notices
+    }

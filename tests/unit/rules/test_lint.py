@@ -93,3 +93,17 @@ filter:
     checks = [problem.check for problem in lint_text(text, "x.yml")]
     assert checks.count("filter-ownership") == 3
     assert "uncased-exclusion" in checks
+
+
+def test_what_is_no_address_in_an_address_list_is_told_with_its_line():
+    text = """name: payment_networks
+values: [10.0.0.0/33]
+---
+name: malicious-x
+values:
+  - 10.0.0.0/8
+  - 10.0.0.0/33
+"""
+    (problem,) = lint_text(text, "lists.yml")
+    assert (problem.check, problem.line, problem.severity) == ("address-list", 7, "error")
+    assert "'10.0.0.0/33'" in problem.message
