@@ -14,17 +14,10 @@ import pytest
 from kubewake.errors import SettingsError
 from kubewake.event import AuditEvent
 from kubewake.facts import AddressSet, Facts, Ownership
-from kubewake.fetching import Answer, get
-from kubewake.intelligence import (
-    Intelligence,
-    load_context,
-    load_intelligence,
-    make_context,
-    merge_ownership,
-    number_of_asn,
-    open_databases,
-    parse_list,
-)
+from kubewake.intelligence import Intelligence, load_context, load_intelligence, make_context
+from kubewake.intelligence.fetching import Answer, get
+from kubewake.intelligence.lists import parse_list
+from kubewake.intelligence.ownership import merge_ownership, number_of_asn, open_databases
 from kubewake.pipeline.detection import Knowledge
 
 URL = "https://feeds.example/bad.txt"
@@ -420,7 +413,7 @@ def test_lists_come_over_http(feed: str) -> None:
 def test_an_answer_that_comes_a_little_at_a_time_is_given_up(
     feed: str, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kubewake.fetching.DEADLINE_SECONDS", 0.6)
+    monkeypatch.setattr("kubewake.intelligence.fetching.DEADLINE_SECONDS", 0.6)
     begun = time.monotonic()
     with pytest.raises(OSError, match="longer than"):
         get(f"{feed}/{path}", {}, 10**6)
