@@ -1,7 +1,9 @@
 """Google GKE: Cloud Logging LogEntry with an AuditLog payload of the service `k8s.io`.
 
 https://cloud.google.com/kubernetes-engine/docs/how-to/audit-logging. An entry names the method and the object in Google's
-words; they are translated back. It has no groups, no level and no request URI, and its status is a gRPC code.
+words; they are translated back. It has no groups, no level and no request URI, and its status is a gRPC code. A request
+that lasts has an entry for the start and one for the end of its operation, of which the second does not know the time of
+the first; the command is what tells it from another with the same id, which the client may choose.
 """
 
 from collections.abc import Iterable
@@ -174,9 +176,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
     if not _is_address(address):
         unknown.append("sourceIPs")
     operation = mapping(record.get("operation"))
-    stage = "ResponseStarted" if operation.get("first") is True and operation.get("last") is False else None
-    if stage is None and operation.get("first") is True and "last" not in operation and _is_long(call):
-        stage = "ResponseStarted"
+    is_first, is_last = operation.get("first") is True, operation.get("last") is True
     grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
     verdicts = [value for grant in grants if isinstance(value := mapping(grant).get("granted"), bool)]
     granted = True in verdicts or (bool(payload) and not grants)
@@ -192,9 +192,13 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         unknown.append("auditID")
     labels = {key: value for key, value in mapping(record.get("labels")).items() if isinstance(value, str)}
     command = labels.get("command.gke.io/command")
+    received = time
+    if is_last and not is_first:
+        received = None
+        unknown.append("requestReceivedTimestamp")
     event = AuditEvent(
         audit_id=audit_id,
-        stage=stage or "ResponseComplete",
+        stage="ResponseStarted" if is_first and not is_last and _is_long(call) else "ResponseComplete",
         request_uri=call.path,
         verb=call.verb,
         user=user,
@@ -205,7 +209,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         response_status=status,
         request_object=_body(payload.get("request")),
         response_object=_body(payload.get("response")),
-        request_received_timestamp=time,
+        request_received_timestamp=received,
         stage_timestamp=time,
         annotations=labels or None,
     )
@@ -214,6 +218,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         cluster=_cluster(mapping(mapping(record.get("resource")).get("labels"))),
         unknown=tuple(unknown),
         envelope={"command.gke.io/command": command} if command else None,
+        operation=f"operation {command or ''}" if is_first != is_last and time is not None else "",
     )
 
 

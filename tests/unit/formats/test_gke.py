@@ -2,9 +2,12 @@ import json
 
 import pytest
 
+from kubewake.event import event_key
 from kubewake.formats.gke import read_call
+from kubewake.head import head_of
 from tests.unit.formats.samples import body, only, read
 
+EXEC = ("io.k8s.core.v1.pods.exec.create", "core/v1/namespaces/n/pods/p/exec")
 LACKS = {"level", "user.groups", "requestURI"}
 
 
@@ -222,8 +225,40 @@ def test_bodies_lose_the_type_mark_and_gain_its_kind():
     ],
 )
 def test_the_first_entry_of_a_long_operation_is_its_start(operation, stage):
-    method, name = "io.k8s.core.v1.pods.exec.create", "core/v1/namespaces/n/pods/p/exec"
-    assert only(entry(method, name, operation=operation)).stage == stage
+    assert only(entry(*EXEC, operation=operation)).stage == stage
+
+
+def part(time, command="sh", **place):
+    """One entry of an operation that has two."""
+    labels = {"command.gke.io/command": command} if command else {}
+    return only(entry(*EXEC, operation={"id": "1", "producer": "k8s.io", **place}, timestamp=time, labels=labels))
+
+
+@pytest.mark.parametrize("command", ["sh", ""])
+def test_the_entries_of_an_operation_are_stages_of_one_request(command):
+    start = part("2026-03-01T10:00:00Z", command, first=True)
+    end = part("2026-03-01T10:05:00Z", command, last=True)
+    assert event_key(start, "c") >> 2 == event_key(end, "c") >> 2
+    assert head_of(start).request_received_timestamp == head_of(end).request_received_timestamp
+    assert (end.time, end.request_received_timestamp) == ("2026-03-01T10:05:00.000000Z", None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (part("2026-03-01T10:00:00Z", "id", first=True), part("2026-03-01T10:00:01Z", "sh", first=True)),
+        (
+            part("2026-03-01T10:00:00Z", first=True, last=True),
+            part("2026-03-01T10:00:01Z", first=True, last=True),
+        ),
+    ],
+)
+def test_an_id_that_the_client_uses_again_does_not_make_two_requests_one(one, other):
+    assert event_key(one, "c") >> 2 != event_key(other, "c") >> 2
+
+
+def test_the_first_entry_of_a_short_request_is_judged_too():
+    assert only(entry(operation={"id": "1", "first": True, "last": False})).stage == "ResponseComplete"
 
 
 @pytest.mark.parametrize(
