@@ -175,6 +175,12 @@ def test_events_of_objects_are_skipped():
         {"auditID": "1", "requestURI": "/v3/users", "user": {"name": "u-1", "group": ["a"]}, "method": "PUT",
          "remoteAddr": "10.0.0.1:1", "requestTimestamp": "2026-03-01T10:00:00Z", "requestBody": {}},
         {"auditID": "1", "responseCode": 200, "responseTimestamp": "2026-03-01T10:00:00Z", "responseStatus": "200"},
+        {"auditID": "1", "requestURI": "/v3/schemas", "sourceIPs": ["::1"], "user": {"name": "u-1", "group": ["a"]},
+         "verb": "GET", "stage": "RequestReceived", "stageTimestamp": "2018-07-20 10:22:43 +0800"},
+        {"auditID": "1", "requestURI": "/v3-public/localProviders/local?action=login", "verb": "POST",
+         "stage": "RequestReceived", "stageTimestamp": "2018-07-20 10:22:43 +0800"},
+        {"auditID": "1", "responseStatus": "200", "stage": "ResponseComplete", "responseBody": {},
+         "stageTimestamp": "2018-07-20 10:22:43 +0800"},
     ],
 )  # fmt: skip
 def test_the_log_of_rancher_is_named_as_not_supported(record):
@@ -182,6 +188,12 @@ def test_the_log_of_rancher_is_named_as_not_supported(record):
     assert not batch.events
     assert "Rancher" in batch.malformed[0].reason
     assert "not supported" in batch.malformed[0].reason
+
+
+@pytest.mark.parametrize("change", [{"verb": "GET"}, {"user": {"name": "u-1"}}, {"responseStatus": "200"}])
+def test_no_event_is_taken_for_an_entry_of_rancher_by_one_odd_field(change):
+    for record in (native(**change), native(kind=None, apiVersion=None, **change)):
+        assert only(record).audit_id == native()["auditID"]
 
 
 def test_events_of_openshift_and_distributed_cloud_are_native():
