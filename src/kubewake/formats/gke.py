@@ -6,6 +6,7 @@ that lasts has an entry for the start and one for the end of its operation, of w
 the first; the command is what tells it from another with the same id, which the client may choose.
 """
 
+import base64
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
@@ -15,7 +16,7 @@ from msgspec import Raw, Struct
 
 from kubewake.event import NO_BODY, AuditEvent, EnvelopedEvent, ObjectRef, Status, User
 from kubewake.formats.coercion import enveloped
-from kubewake.formats.format import Outcome, Record, Skip, format_, listed, mapping, text
+from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, format_, listed, mapping, text
 from kubewake.formats.times import normalise
 
 HTTP_OF_GRPC = {
@@ -147,6 +148,48 @@ class LogEntry:
             yield Skip("Google Cloud audit log of another service")
             return
         yield _event(record, payload, method)
+
+
+@format_
+class PubSub:
+    """A log entry that a Pub/Sub subscription delivers: pushed, pulled, or the message alone."""
+
+    name = "gke-pubsub"
+    title = "Google Pub/Sub messages with audit log entries"
+    order = 10
+
+    def recognises(self, record: Record) -> bool:
+        """By the id or the time that Pub/Sub gives a message, or a list of received ones."""
+        message = self._message(record)
+        return isinstance(record.get("receivedMessages"), list) or (
+            any(key in message for key in ("messageId", "publishTime"))
+            and ("data" in message or "attributes" in message)
+        )
+
+    def _message(self, record: Record) -> Record:
+        return mapping(record.get("message")) or record
+
+    def read(self, record: Record) -> Iterable[Outcome]:
+        """The entry in the data, base64 as a rule."""
+        if "receivedMessages" in record:
+            yield Inner(listed(record["receivedMessages"]))
+            return
+        message = self._message(record)
+        data = message.get("data")
+        if data is None or data == "":
+            yield Skip("Pub/Sub message without data")
+            return
+        try:
+            content = base64.b64decode(data, validate=True) if isinstance(data, str) and data[:1] != "{" else data
+        except ValueError:
+            yield Reject("a Pub/Sub message whose data is no base64")
+            return
+        if isinstance(content, bytes) and content.lstrip()[:1] not in (b"{", b"["):
+            yield Skip("Pub/Sub message of another log")
+        elif isinstance(content, str | bytes | dict):
+            yield Inner(content, time=message.get("publishTime"))
+        else:
+            yield Reject("a Pub/Sub message whose data is no text")
 
 
 def _method(record: Record, payload: Record) -> str:

@@ -1,3 +1,4 @@
+import base64
 import json
 
 import pytest
@@ -5,7 +6,7 @@ import pytest
 from kubewake.event import event_key
 from kubewake.formats.gke import read_call
 from kubewake.head import head_of
-from tests.unit.formats.samples import body, only, read
+from tests.unit.formats.samples import body, only, read, text
 
 EXEC = ("io.k8s.core.v1.pods.exec.create", "core/v1/namespaces/n/pods/p/exec")
 LACKS = {"level", "user.groups", "requestURI"}
@@ -296,3 +297,35 @@ def test_wrong_types_inside_leave_an_event(key, value):
     batch = read(entry(**{key: value}))
     assert not batch.malformed
     assert len(batch.events) + batch.skipped == 1
+
+
+def pubsub(data):
+    packed = base64.b64encode(data if isinstance(data, bytes) else text(data)).decode()
+    attributes = {"logging.googleapis.com/timestamp": "2026-03-01T10:00:00.123456789Z"}
+    return {"data": packed, "attributes": attributes, "messageId": "1", "publishTime": "2026-03-01T10:00:06Z"}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda message: {"message": message, "subscription": "projects/acme/subscriptions/audit"},
+        lambda message: {"ackId": "x", "message": message},
+        lambda message: {"receivedMessages": [{"ackId": "x", "message": message}]},
+        lambda message: [{"ackId": "x", "message": message}],
+        lambda message: message,
+        lambda message: {"message": {key: message[key] for key in ("data", "messageId")}},
+        lambda message: {"message": {**message, "data": json.dumps(entry())}},
+    ],
+)
+def test_entries_that_come_through_pubsub_are_unwrapped(wrap):
+    event = only(wrap(pubsub(entry())))
+    assert (event.cluster, event.audit_id) == ("acme/europe-west1/shop", "operation-1")
+    assert event.time == "2026-03-01T10:00:00.123456Z"
+
+
+def test_pubsub_messages_without_an_entry_are_skipped_or_named():
+    assert read({"message": pubsub(b"hello")}).skipped_reasons == {"Pub/Sub message of another log": 1}
+    assert read({"message": pubsub(b"")}).skipped_reasons == {"Pub/Sub message without data": 1}
+    for data in ("%%%%", "é", 5, [1]):
+        assert "Pub/Sub message whose data" in read({"message": pubsub(b"") | {"data": data}}).malformed[0].reason
+    assert "breaks off" in read({"message": pubsub(text(entry())[:300])}).malformed[0].reason

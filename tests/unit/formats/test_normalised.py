@@ -82,6 +82,52 @@ def test_elastic_documents_of_google_entries():
     assert event.source_ips == ("10.0.0.9",)
 
 
+def google(**changes):
+    audit = {
+        "service_name": "k8s.io",
+        "method_name": "io.k8s.core.v1.secrets.list",
+        "resource_name": "core/v1/secrets",
+        "logentry_operation": {"id": "operation-1", "first": True, "last": True, "producer": "k8s.io"},
+    }
+    return {"gcp": {"audit": audit | changes}, "@timestamp": TIME}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {
+            "source": {"ip": "10.0.0.9"},
+            "user_agent": {"original": "curl/8.1"},
+            "client": {"user": {"email": "a@example.com"}},
+        },
+        {"source.ip": "10.0.0.9", "user_agent.original": "curl/8.1", "client.user.email": "a@example.com"},
+    ],
+)
+def test_elastic_says_beside_a_google_entry_who_asked_and_with_what(beside):
+    event = only(google() | beside)
+    assert (event.source_ips, event.user_agent) == (("10.0.0.9",), "curl/8.1")
+    assert (event.user.username, event.audit_id) == ("a@example.com", "operation-1")
+    stated = google(request_metadata={"caller_supplied_user_agent": "kubectl"})
+    assert only(stated | beside).user_agent == "kubectl"
+    assert only({"kubernetes": {"audit": native(userAgent=None)}} | beside).user_agent == "curl/8.1"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda log: {"azure": {"platformlogs": {"category": "kube-audit", "properties": {"log": log}}}},
+        lambda log: {"azure.platformlogs.properties.log": log},
+    ],
+)
+def test_elastic_documents_of_azure_hold_the_event_as_object_or_text(wrap):
+    resource = "/SUBSCRIPTIONS/1/RESOURCEGROUPS/RG/PROVIDERS/X/MANAGEDCLUSTERS/SHOP"
+    for log in (native(), MESSAGE):
+        event = only({**wrap(log), "azure.resource.id": resource, "@timestamp": TIME})
+        assert (event.audit_id, event.cluster) == (native()["auditID"], "rg/shop")
+    assert read(wrap("I0301 klog")).skipped_reasons == {"Elastic document without an audit event": 1}
+    assert read(wrap(MESSAGE[:300])).malformed
+
+
 @pytest.mark.parametrize(
     ("key", "expected"),
     [
