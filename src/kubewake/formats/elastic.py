@@ -85,6 +85,23 @@ def _restore(event: Record) -> Record:
 
 
 @format_
+class Hits:
+    """The answer of a search."""
+
+    name = "elastic-answer"
+    title = "an answer of Elasticsearch"
+    order = 6
+
+    def recognises(self, record: Record) -> bool:
+        """By hits inside hits."""
+        return isinstance(mapping(record.get("hits")).get("hits"), list)
+
+    def read(self, record: Record) -> Iterable[Outcome]:
+        """The hits."""
+        yield Inner(record["hits"]["hits"])
+
+
+@format_
 class Elastic:
     """One document, or one hit of a search."""
 

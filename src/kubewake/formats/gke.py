@@ -16,7 +16,7 @@ from msgspec import Raw, Struct
 
 from kubewake.event import NO_BODY, AuditEvent, EnvelopedEvent, ObjectRef, Status, User
 from kubewake.formats.coercion import enveloped
-from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, format_, listed, mapping, text
+from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, format_, listed, mapping, parse, text
 from kubewake.formats.times import normalise
 
 HTTP_OF_GRPC = {
@@ -42,6 +42,8 @@ VERBS = frozenset(
     )
 )
 _BUILT_IN = "io.k8s."
+_BIGQUERY = "protopayload_auditlog"
+"""The column of a BigQuery table of log entries that holds the payload."""
 _SHORT_GROUPS = {"rbac": "rbac.authorization.k8s.io"}
 """Groups of the API server whose first word alone stands in a method, without what follows it."""
 _GROUPS_WITHOUT_DOMAIN = frozenset(("apps", "batch", "autoscaling", "policy", "extensions"))
@@ -127,7 +129,7 @@ class LogEntry:
 
     def recognises(self, record: Record) -> bool:
         """By an audit payload, or by what Cloud Logging puts around one."""
-        if isinstance(record.get("protoPayload"), dict):
+        if isinstance(record.get("protoPayload") or record.get(_BIGQUERY), dict):
             return True
         if "logName" in record or "insertId" in record:
             return "resource" in record or "jsonPayload" in record or "textPayload" in record
@@ -135,7 +137,7 @@ class LogEntry:
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """The event; entries of other logs and services are skipped."""
-        payload = mapping(record.get("protoPayload"))
+        payload = mapping(record.get("protoPayload")) or _row(mapping(record.get(_BIGQUERY)))
         if not payload and mapping(record.get("operation")).get("producer") != "k8s.io":
             log = text(record.get("logName")) or ""
             yield Skip(
@@ -148,6 +150,17 @@ class LogEntry:
             yield Skip("Google Cloud audit log of another service")
             return
         yield _event(record, payload, method)
+
+
+def _row(payload: Record) -> Record:
+    """The payload in a row of BigQuery, which holds the bodies as text."""
+    whole = dict(payload)
+    for key in ("request", "response"):
+        try:
+            whole[key] = parse(payload[f"{key}Json"])
+        except (KeyError, TypeError, ValueError):
+            continue
+    return whole
 
 
 @format_

@@ -121,6 +121,23 @@ def test_a_message_is_judged_wherever_cloudwatch_cuts_it_behind_the_user(cut_at,
     assert set(event.unknown) - {"stageTimestamp"} == {"truncated", *lost}
 
 
+CUT = message()[: message().index('"requestObject"')] + "[Truncated...]"
+
+
+def test_a_cut_line_takes_the_time_before_it():
+    for stamp in ("2026-03-01T10:00:00.000Z", f"2026-03-01T10:00:00+00:00 {STREAM}"):
+        event = only(f"{stamp} {CUT}\n".encode())
+        assert (event.time, event.response_status.code) == ("2026-03-01T10:00:00.000000Z", 201)
+    assert "no JSON" in read(f"ip-10-0-0-1 {CUT[:-14]}\n".encode()).malformed[0].reason
+
+
+def test_a_cut_line_that_says_its_time_itself_needs_no_other():
+    late = message()[: message().index('"annotations"')]
+    batch = read(f"{message()}\n{late}[Truncated...]\n{late}\n{CUT}\n{message()}\n".encode())
+    assert [event.annotations is None for event in batch.events] == [False, True, False]
+    assert [malformed.line for malformed in batch.malformed] == [3, 4]
+
+
 def test_a_cut_message_of_no_known_time_is_named():
     long = message(requestObject={"data": "x" * 900})
     (malformed,) = read(long[:900].encode() + b"[Truncated...]").malformed

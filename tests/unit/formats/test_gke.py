@@ -299,6 +299,23 @@ def test_wrong_types_inside_leave_an_event(key, value):
     assert len(batch.events) + batch.skipped == 1
 
 
+def test_an_answer_of_cloud_logging_is_its_entries():
+    assert len(read({"entries": [entry(), entry()], "nextPageToken": "x"}).events) == 2
+
+
+def test_a_row_of_bigquery_has_the_payload_in_a_column_and_bodies_as_text():
+    row = entry(timestamp="2026-03-01 10:00:00.5 UTC")
+    payload = row.pop("protoPayload")
+    pod = {"@type": "core.k8s.io/v1.Pod", "spec": {"hostPID": True}}
+    event = only(row | {"protopayload_auditlog": payload | {"requestJson": json.dumps(pod), "responseJson": "{"}})
+    assert (event.verb, event.user.username, event.time) == (
+        "create",
+        "alice@example.com",
+        "2026-03-01T10:00:00.500000Z",
+    )
+    assert body(event) == {"spec": {"hostPID": True}, "kind": "Pod", "apiVersion": "v1"}
+
+
 def pubsub(data):
     packed = base64.b64encode(data if isinstance(data, bytes) else text(data)).decode()
     attributes = {"logging.googleapis.com/timestamp": "2026-03-01T10:00:00.123456789Z"}

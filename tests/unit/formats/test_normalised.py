@@ -62,6 +62,15 @@ def test_an_elastic_hit_with_flat_keys_and_a_cluster():
     assert event.cluster == "shop"
 
 
+def test_an_answer_of_elasticsearch_is_its_hits():
+    hits = [
+        {"_id": "1", "_source": {"kubernetes": {"audit": native()}}},
+        {"_source": {"aws.eks.audit.verb": "get", "aws.eks.audit.auditID": "2"}},
+    ]
+    batch = read({"took": 3, "hits": {"total": {"value": 2}, "hits": hits}})
+    assert [event.verb for event in batch.events] == ["create", "get"]
+
+
 def test_elastic_keeps_the_address_where_the_event_has_lost_it():
     event = only({"kubernetes": {"audit": native(sourceIPs=None)}, "source": {"ip": "10.0.0.9"}})
     assert event.source_ips == ("10.0.0.9",)
@@ -163,6 +172,16 @@ def test_an_http_method_is_no_verb():
     assert event.verb is None
 
 
+def test_datadog_makes_objects_of_annotations_at_each_dot():
+    nested = {"authorization": {"k8s": {"io/decision": "forbid", "io/reason": ""}}, "plain": "x"}
+    event = only({**native(annotations=nested), **HTTP})
+    assert event.annotations == {
+        "authorization.k8s.io/decision": "forbid",
+        "authorization.k8s.io/reason": "",
+        "plain": "x",
+    }
+
+
 def test_datadog_logs_nest_their_attributes():
     log = {
         "id": "1",
@@ -176,6 +195,7 @@ def test_datadog_logs_nest_their_attributes():
 def test_gelf_of_ovh_is_json_in_json_in_json():
     gelf = {"_appID": "kube", "short_message": MESSAGE, "timestamp": 1772359200.5, "version": "1.1", "host": "h"}
     assert only({"message": json.dumps(gelf)}).audit_id == native()["auditID"]
+    assert only({**gelf, "full_message": ""}).audit_id == native()["auditID"]
     batch = read({"message": json.dumps({**gelf, "short_message": "I0301 up"})})
     assert batch.skipped_reasons == {"GELF message of another log": 1}
 
