@@ -76,6 +76,7 @@ class AuditEvent(Struct, frozen=True, gc=False):
     cluster: ClassVar[str] = ""
     unknown: ClassVar[tuple[str, ...]] = ()
     envelope: ClassVar[dict[str, Any]] = {}
+    operation: ClassVar[str] = ""
 
     @property
     def time(self) -> str:
@@ -92,6 +93,8 @@ class EnvelopedEvent(AuditEvent, frozen=True, gc=False):
     """Fields that were null, of a wrong kind, or that the envelope lacks: judged as unknown, and counted."""
     envelope: dict[str, Any] = {}  # type: ignore[misc]
     """Facts that only the envelope carries (labels, enrichment), by dotted name; read by derived fields."""
+    operation: str = ""  # type: ignore[misc]
+    """What all stages of the request have in common where only some say when it was received: in its key for that time."""
 
 
 class Malformed(Struct, frozen=True):
@@ -133,7 +136,8 @@ def event_key(event: AuditEvent, cluster: str) -> int:
     """
     user = event.user
     text = (
-        f"{cluster}\0{event.audit_id}\0{event.request_received_timestamp or event.stage_timestamp or ''}"
+        f"{cluster}\0{event.audit_id}"
+        f"\0{event.operation or event.request_received_timestamp or event.stage_timestamp or ''}"
         f"\0{event.request_uri}\0{(user.username if user is not None else None) or ''}"
     )
     return (xxhash.xxh3_64_intdigest(text.encode()) & ~3) | _STAGE_CODES.get(event.stage or "", 0)

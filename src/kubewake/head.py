@@ -59,6 +59,7 @@ class Head(Struct, frozen=True, gc=False):
     request_object: Raw = field(name="requestObject", default=NO_BODY)
     response_object: Raw = field(name="responseObject", default=NO_BODY)
     request_received_timestamp: str | None = field(name="requestReceivedTimestamp", default=None)
+    """For the key of the event; what stands for it there (`event.EnvelopedEvent.operation`) where there is that."""
     stage_timestamp: str | None = field(name="stageTimestamp", default=None)
     annotations: HeadAnnotations | None = None
 
@@ -125,7 +126,7 @@ def head_of(event: AuditEvent) -> Head:
         response_status=None if status is None else HeadStatus(status.code, status.message),
         request_object=event.request_object,
         response_object=event.response_object,
-        request_received_timestamp=event.request_received_timestamp,
+        request_received_timestamp=event.operation or event.request_received_timestamp,
         stage_timestamp=event.stage_timestamp,
         annotations=None
         if annotations is None

@@ -70,7 +70,7 @@ class DiagnosticRecord:
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """The event in `properties.log`; other categories carry klog text."""
-        category = str(record.get("category"))
+        category = str(record.get("category")).lower()
         operation = str(record.get("operationName", "")).lower()
         properties = record.get("properties")
         if isinstance(properties, str):

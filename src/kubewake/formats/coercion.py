@@ -195,6 +195,7 @@ def enveloped(
     time: Any = None,
     unknown: tuple[str, ...] = (),
     envelope: dict[str, Any] | None = None,
+    operation: str = "",
 ) -> AuditEvent | EnvelopedEvent:
     """The event with what its envelope adds; the event itself where that is nothing.
 
@@ -203,11 +204,13 @@ def enveloped(
     cluster = event.cluster or cluster
     unknown = event.unknown + tuple(name for name in unknown if name not in event.unknown)
     facts = {**(envelope or {}), **event.envelope}
+    operation = event.operation or operation
     outer_time = None if time is None or event.stage_timestamp else normalise(time)
-    if outer_time is None and (cluster, unknown, facts) == (event.cluster, event.unknown, event.envelope):
+    own = (event.cluster, event.unknown, event.envelope, event.operation)
+    if outer_time is None and (cluster, unknown, facts, operation) == own:
         return event
     fields = {name: getattr(event, name) for name in AuditEvent.__struct_fields__}
     if outer_time is not None:
         fields["stage_timestamp"] = outer_time
         fields["request_received_timestamp"] = event.request_received_timestamp or outer_time
-    return EnvelopedEvent(**fields, cluster=cluster, unknown=unknown, envelope=facts)
+    return EnvelopedEvent(**fields, cluster=cluster, unknown=unknown, envelope=facts, operation=operation)

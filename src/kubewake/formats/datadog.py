@@ -77,4 +77,15 @@ class Normalised:
         address = text(mapping(mapping(record.get("network")).get("client")).get("ip"))
         if "sourceIPs" not in event and address is not None:
             event["sourceIPs"] = [address]
+        if isinstance(event.get("annotations"), dict):
+            event["annotations"] = _unfolded(event["annotations"])
         yield Inner(event)
+
+
+def _unfolded(annotations: Record) -> Record:
+    """The annotations under their whole names, of which Datadog makes objects at each dot."""
+    whole: Record = {}
+    for key, value in annotations.items():
+        inner = _unfolded(value) if isinstance(value, dict) else {"": value}
+        whole |= {f"{key}.{rest}".removesuffix("."): item for rest, item in inner.items()}
+    return whole

@@ -142,16 +142,17 @@ class Packed:
 
 @format_
 class Records:
-    """A list of records under one key, as Lambda, Firehose and Azure deliver."""
+    """A list of records under one key, as Lambda, Firehose, Azure and Google deliver."""
 
     name = "records"
     title = "a list of cloud records"
     order = 24
+    _keys = ("records", "Records", "entries")
 
     def recognises(self, record: Record) -> bool:
         """By the list."""
-        return isinstance(record.get("records"), list) or isinstance(record.get("Records"), list)
+        return any(isinstance(record.get(key), list) for key in self._keys)
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """Its records, recognised one by one."""
-        yield Inner(listed(record.get("records")) or listed(record.get("Records")))
+        yield Inner(next((records for key in self._keys if (records := listed(record.get(key)))), []))

@@ -8,7 +8,8 @@ _SHOWN_BYTES = 40
 _LINES = ("finding", "incident", "notice", "malformed", "summary")
 _LINE_KEYS = frozenset({"audit_ids", "detail", "reason", "input"})
 """What the lines of kubewake's own JSON Lines are, and what one of them has."""
-_TRUNCATED = b"[Truncated...]"
+TRUNCATED = b"[Truncated...]"
+"""How CloudWatch ends what it cut off."""
 
 
 def kind_of(value: Any) -> str:
@@ -26,7 +27,7 @@ def kind_of(value: Any) -> str:
 
 def explain(data: bytes, reason: str) -> str:
     """Why bytes are no JSON object, in words that name what they look like."""
-    if data[-64:].rstrip().endswith(_TRUNCATED):
+    if data[-64:].rstrip().endswith(TRUNCATED):
         return "an event cut off by CloudWatch ([Truncated...]): its message was longer than CloudWatch takes"
     head = data[:_SHOWN_BYTES]
     if b"\0" in data[:4096]:

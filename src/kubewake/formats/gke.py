@@ -1,9 +1,12 @@
 """Google GKE: Cloud Logging LogEntry with an AuditLog payload of the service `k8s.io`.
 
 https://cloud.google.com/kubernetes-engine/docs/how-to/audit-logging. An entry names the method and the object in Google's
-words; they are translated back. It has no groups, no level and no request URI, and its status is a gRPC code.
+words; they are translated back. It has no groups, no level and no request URI, and its status is a gRPC code. A request
+that lasts has an entry for the start and one for the end of its operation, of which the second does not know the time of
+the first; the command is what tells it from another with the same id, which the client may choose.
 """
 
+import base64
 from collections.abc import Iterable
 from ipaddress import ip_address
 from typing import Any
@@ -13,7 +16,7 @@ from msgspec import Raw, Struct
 
 from kubewake.event import NO_BODY, AuditEvent, EnvelopedEvent, ObjectRef, Status, User
 from kubewake.formats.coercion import enveloped
-from kubewake.formats.format import Outcome, Record, Skip, format_, listed, mapping, text
+from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, format_, listed, mapping, parse, text
 from kubewake.formats.times import normalise
 
 HTTP_OF_GRPC = {
@@ -39,6 +42,8 @@ VERBS = frozenset(
     )
 )
 _BUILT_IN = "io.k8s."
+_BIGQUERY = "protopayload_auditlog"
+"""The column of a BigQuery table of log entries that holds the payload."""
 _SHORT_GROUPS = {"rbac": "rbac.authorization.k8s.io"}
 """Groups of the API server whose first word alone stands in a method, without what follows it."""
 _GROUPS_WITHOUT_DOMAIN = frozenset(("apps", "batch", "autoscaling", "policy", "extensions"))
@@ -124,7 +129,7 @@ class LogEntry:
 
     def recognises(self, record: Record) -> bool:
         """By an audit payload, or by what Cloud Logging puts around one."""
-        if isinstance(record.get("protoPayload"), dict):
+        if isinstance(record.get("protoPayload") or record.get(_BIGQUERY), dict):
             return True
         if "logName" in record or "insertId" in record:
             return "resource" in record or "jsonPayload" in record or "textPayload" in record
@@ -132,7 +137,7 @@ class LogEntry:
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """The event; entries of other logs and services are skipped."""
-        payload = mapping(record.get("protoPayload"))
+        payload = mapping(record.get("protoPayload")) or _row(mapping(record.get(_BIGQUERY)))
         if not payload and mapping(record.get("operation")).get("producer") != "k8s.io":
             log = text(record.get("logName")) or ""
             yield Skip(
@@ -145,6 +150,59 @@ class LogEntry:
             yield Skip("Google Cloud audit log of another service")
             return
         yield _event(record, payload, method)
+
+
+def _row(payload: Record) -> Record:
+    """The payload in a row of BigQuery, which holds the bodies as text."""
+    whole = dict(payload)
+    for key in ("request", "response"):
+        try:
+            whole[key] = parse(payload[f"{key}Json"])
+        except (KeyError, TypeError, ValueError):
+            continue
+    return whole
+
+
+@format_
+class PubSub:
+    """A log entry that a Pub/Sub subscription delivers: pushed, pulled, or the message alone."""
+
+    name = "gke-pubsub"
+    title = "Google Pub/Sub messages with audit log entries"
+    order = 10
+
+    def recognises(self, record: Record) -> bool:
+        """By the id or the time that Pub/Sub gives a message, or a list of received ones."""
+        message = self._message(record)
+        return isinstance(record.get("receivedMessages"), list) or (
+            any(key in message for key in ("messageId", "publishTime"))
+            and ("data" in message or "attributes" in message)
+        )
+
+    def _message(self, record: Record) -> Record:
+        return mapping(record.get("message")) or record
+
+    def read(self, record: Record) -> Iterable[Outcome]:
+        """The entry in the data, base64 as a rule."""
+        if "receivedMessages" in record:
+            yield Inner(listed(record["receivedMessages"]))
+            return
+        message = self._message(record)
+        data = message.get("data")
+        if data is None or data == "":
+            yield Skip("Pub/Sub message without data")
+            return
+        try:
+            content = base64.b64decode(data, validate=True) if isinstance(data, str) and data[:1] != "{" else data
+        except ValueError:
+            yield Reject("a Pub/Sub message whose data is no base64")
+            return
+        if isinstance(content, bytes) and content.lstrip()[:1] not in (b"{", b"["):
+            yield Skip("Pub/Sub message of another log")
+        elif isinstance(content, str | bytes | dict):
+            yield Inner(content, time=message.get("publishTime"))
+        else:
+            yield Reject("a Pub/Sub message whose data is no text")
 
 
 def _method(record: Record, payload: Record) -> str:
@@ -174,9 +232,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
     if not _is_address(address):
         unknown.append("sourceIPs")
     operation = mapping(record.get("operation"))
-    stage = "ResponseStarted" if operation.get("first") is True and operation.get("last") is False else None
-    if stage is None and operation.get("first") is True and "last" not in operation and _is_long(call):
-        stage = "ResponseStarted"
+    is_first, is_last = operation.get("first") is True, operation.get("last") is True
     grants = listed(payload.get("authorizationInfo")) + listed(record.get("authorizationInfo"))
     verdicts = [value for grant in grants if isinstance(value := mapping(grant).get("granted"), bool)]
     granted = True in verdicts or (bool(payload) and not grants)
@@ -192,9 +248,13 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         unknown.append("auditID")
     labels = {key: value for key, value in mapping(record.get("labels")).items() if isinstance(value, str)}
     command = labels.get("command.gke.io/command")
+    received = time
+    if is_last and not is_first:
+        received = None
+        unknown.append("requestReceivedTimestamp")
     event = AuditEvent(
         audit_id=audit_id,
-        stage=stage or "ResponseComplete",
+        stage="ResponseStarted" if is_first and not is_last and _is_long(call) else "ResponseComplete",
         request_uri=call.path,
         verb=call.verb,
         user=user,
@@ -205,7 +265,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         response_status=status,
         request_object=_body(payload.get("request")),
         response_object=_body(payload.get("response")),
-        request_received_timestamp=time,
+        request_received_timestamp=received,
         stage_timestamp=time,
         annotations=labels or None,
     )
@@ -214,6 +274,7 @@ def _event(record: Record, payload: Record, method: str) -> AuditEvent | Envelop
         cluster=_cluster(mapping(mapping(record.get("resource")).get("labels"))),
         unknown=tuple(unknown),
         envelope={"command.gke.io/command": command} if command else None,
+        operation=f"operation {command or ''}" if is_first != is_last and time is not None else "",
     )
 
 

@@ -19,8 +19,6 @@ class Gelf:
 
     def read(self, record: Record) -> Iterable[Outcome]:
         """The message."""
-        content = next(
-            (value for key in ("full_message", "short_message") if (value := text(record.get(key))) is not None), ""
-        )
+        content = text(record.get("full_message")) or text(record.get("short_message")) or ""
         means = "GELF message of another log"
         yield Inner(content, time=record.get("timestamp"), text_means=means)

@@ -9,11 +9,12 @@ from msgspec import Struct, field
 from kubewake.event import AuditEvent, Batch, Malformed
 from kubewake.formats.coercion import enveloped
 from kubewake.formats.documents import recut
-from kubewake.formats.explanation import explain, guess, kind_of
+from kubewake.formats.explanation import TRUNCATED, explain, guess, kind_of
 from kubewake.formats.format import Inner, Outcome, Record, Reject, Skip, parse, recognise
 from kubewake.formats.native import NATIVE, decode_block
 from kubewake.formats.packed import is_packed, unpack
-from kubewake.formats.salvage import complete, salvage
+from kubewake.formats.salvage import complete, object_of, salvage
+from kubewake.formats.times import normalise
 
 _DEEPEST_NESTING = 6
 """Envelopes inside envelopes (Firehose in Kinesis in CloudWatch in EKS is four)."""
@@ -21,9 +22,11 @@ _LONGEST_PREFIX_BYTES = 512
 """A log prefix (node name, syslog header, container runtime stamp) before the JSON of a line."""
 _SHOWN = 200
 
-_MOST_NEEDED = frozenset(("auditID", "stage", "verb", "user", "responseStatus"))
-"""What must stand in an event that breaks off for it to be judged: everything before its bodies. What is behind them,
-times and annotations, is lost."""
+_MOST_NEEDED = frozenset(("auditID", "stage", "verb", "user"))
+"""What must stand in an event that breaks off for it to be judged: who asked for what. What is behind the cut is lost."""
+_RECEIVED = "requestReceivedTimestamp"
+_MAY_BE_CUT = ("sourceIPs", "objectRef", "responseStatus")
+"""What judging an event builds on, of what stands behind that."""
 
 _NO_ENVELOPE = Inner(None)
 
@@ -97,15 +100,17 @@ class Reading(Struct):
             try:
                 content, unknown = salvage(data)
             except ValueError:
-                if outer.time is None or not is_cut_event(data):
+                is_timed = normalise(outer.time) is not None
+                if not is_cut_event(data) or not (is_timed or data.endswith(TRUNCATED)):
                     return str(error)
                 try:
-                    content, unknown = salvage(complete(data))
+                    content, unknown = salvage(complete(data.removesuffix(TRUNCATED)))
                 except ValueError:
                     return str(error)
-                if not content.keys() >= _MOST_NEEDED:
+                if not content.keys() >= _MOST_NEEDED or not (is_timed or _RECEIVED in content):
                     return str(error)
-                unknown += ("truncated",)
+                unknown += ("truncated", *(key for key in _MAY_BE_CUT if key not in content))
+                content.setdefault("objectRef", object_of(str(content.get("requestURI"))))
             outer = msgspec.structs.replace(outer, unknown=outer.unknown + unknown)
         self.read_content(content, line, outer, depth)
         return None
@@ -122,7 +127,8 @@ class Reading(Struct):
             or not data[:start].replace(b"\t", b" ").decode(errors="replace").isprintable()
         ):
             return False
-        return self._read_text(data[start:], line, _NO_ENVELOPE, 0) is None
+        time = normalise(data[:start].decode(errors="replace").split(maxsplit=1)[0])
+        return self._read_text(data[start:], line, Inner(None, time=time), 0) is None
 
     def read_content(self, content: Any, line: int, outer: Inner = _NO_ENVELOPE, depth: int = 0) -> None:
         """Read decoded JSON: an object, or a list of them."""

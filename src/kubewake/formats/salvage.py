@@ -5,6 +5,7 @@ characters. None of these may hide the request that carried them.
 """
 
 import re
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw
@@ -26,6 +27,12 @@ _PAIRED_OR_HALF = re.compile(
 """Escapes of UTF-16: a pair of halves (12 bytes), a half alone (6), any other escape (2)."""
 _HALF_BYTES = 6
 _FIELDS = msgspec.json.Decoder(dict[str, Raw])
+_RESOURCE = re.compile(
+    r"/(?:api|apis/(?P<apiGroup>[^/]+))/(?P<apiVersion>[^/]+)/(?:watch/)?"
+    r"(?:namespaces/(?P<namespace>[^/]+)/(?!(?:status|finalize)$))?"
+    r"(?P<resource>[^/]+)(?:/(?P<name>[^/]+)(?:/(?P<subresource>[^/]+).*)?)?/?"
+)
+"""Where the path of a resource request names what."""
 _MOST_LEVELS = 8
 
 
@@ -86,6 +93,17 @@ def complete(data: bytes) -> bytes:
                 break
             end, closing = token.end(), bytes(reversed(open_))
     return data[:end] + closing
+
+
+def object_of(uri: str) -> Record | None:
+    """The object reference that the API server makes of a URI; None where the request is about no object."""
+    match = _RESOURCE.fullmatch(unquote(uri.partition("?")[0]))
+    if match is None:
+        return None
+    named = {key: value for key, value in match.groupdict().items() if value}
+    if named["resource"] == "namespaces" and "name" in named:
+        named["namespace"] = named["name"]
+    return named
 
 
 def _replace_half(match: re.Match[bytes]) -> bytes:

@@ -81,7 +81,7 @@ def test_other_streams_of_the_group_are_skipped_each_message_counted(stream):
     assert batch.skipped_reasons == {"another log of the EKS control plane": 1}
 
 
-def test_a_truncated_message_is_named_and_its_neighbours_are_read():
+def test_a_message_cut_before_it_says_who_asked_is_named_and_its_neighbours_are_read():
     batch = read(payload(message(), message()[:120] + "[Truncated...]", message()))
     assert len(batch.events) == 2
     assert "[Truncated...]" in batch.malformed[0].reason
@@ -97,6 +97,45 @@ def test_a_body_that_cloudwatch_cuts_off_does_not_hide_its_request():
     assert body(event) == {"spec": {"hostPID": True, "containers": [{"image": "a"}]}}
     assert {"truncated", "stageTimestamp"} <= set(event.unknown)
     assert "truncated" in batch.faults[0].reason
+
+
+@pytest.mark.parametrize(
+    ("cut_at", "lost"),
+    [
+        ("sourceIPs", {"sourceIPs", "objectRef", "responseStatus"}),
+        ("userAgent", {"objectRef", "responseStatus"}),
+        ("objectRef", {"objectRef", "responseStatus"}),
+        ("responseStatus", {"responseStatus"}),
+        ("code", set()),
+        ("requestObject", set()),
+        ("requestReceivedTimestamp", set()),
+        ("annotations", set()),
+    ],
+)
+def test_a_message_is_judged_wherever_cloudwatch_cuts_it_behind_the_user(cut_at, lost):
+    whole = message()
+    event = only(payload(whole[: whole.index(f'"{cut_at}"')] + "[Truncated...]"))
+    assert (event.verb, event.user.username) == ("create", "alice")
+    assert (event.object_ref.resource, event.object_ref.namespace) == ("pods", "shop")
+    assert event.time.startswith("2026-03-01T10:00:00")
+    assert set(event.unknown) - {"stageTimestamp"} == {"truncated", *lost}
+
+
+CUT = message()[: message().index('"requestObject"')] + "[Truncated...]"
+
+
+def test_a_cut_line_takes_the_time_before_it():
+    for stamp in ("2026-03-01T10:00:00.000Z", f"2026-03-01T10:00:00+00:00 {STREAM}"):
+        event = only(f"{stamp} {CUT}\n".encode())
+        assert (event.time, event.response_status.code) == ("2026-03-01T10:00:00.000000Z", 201)
+    assert "no JSON" in read(f"ip-10-0-0-1 {CUT[:-14]}\n".encode()).malformed[0].reason
+
+
+def test_a_cut_line_that_says_its_time_itself_needs_no_other():
+    late = message()[: message().index('"annotations"')]
+    batch = read(f"{message()}\n{late}[Truncated...]\n{late}\n{CUT}\n{message()}\n".encode())
+    assert [event.annotations is None for event in batch.events] == [False, True, False]
+    assert [malformed.line for malformed in batch.malformed] == [3, 4]
 
 
 def test_a_cut_message_of_no_known_time_is_named():

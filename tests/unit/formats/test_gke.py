@@ -1,10 +1,14 @@
+import base64
 import json
 
 import pytest
 
+from kubewake.event import event_key
 from kubewake.formats.gke import read_call
-from tests.unit.formats.samples import body, only, read
+from kubewake.head import head_of
+from tests.unit.formats.samples import body, only, read, text
 
+EXEC = ("io.k8s.core.v1.pods.exec.create", "core/v1/namespaces/n/pods/p/exec")
 LACKS = {"level", "user.groups", "requestURI"}
 
 
@@ -222,8 +226,40 @@ def test_bodies_lose_the_type_mark_and_gain_its_kind():
     ],
 )
 def test_the_first_entry_of_a_long_operation_is_its_start(operation, stage):
-    method, name = "io.k8s.core.v1.pods.exec.create", "core/v1/namespaces/n/pods/p/exec"
-    assert only(entry(method, name, operation=operation)).stage == stage
+    assert only(entry(*EXEC, operation=operation)).stage == stage
+
+
+def part(time, command="sh", **place):
+    """One entry of an operation that has two."""
+    labels = {"command.gke.io/command": command} if command else {}
+    return only(entry(*EXEC, operation={"id": "1", "producer": "k8s.io", **place}, timestamp=time, labels=labels))
+
+
+@pytest.mark.parametrize("command", ["sh", ""])
+def test_the_entries_of_an_operation_are_stages_of_one_request(command):
+    start = part("2026-03-01T10:00:00Z", command, first=True)
+    end = part("2026-03-01T10:05:00Z", command, last=True)
+    assert event_key(start, "c") >> 2 == event_key(end, "c") >> 2
+    assert head_of(start).request_received_timestamp == head_of(end).request_received_timestamp
+    assert (end.time, end.request_received_timestamp) == ("2026-03-01T10:05:00.000000Z", None)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (part("2026-03-01T10:00:00Z", "id", first=True), part("2026-03-01T10:00:01Z", "sh", first=True)),
+        (
+            part("2026-03-01T10:00:00Z", first=True, last=True),
+            part("2026-03-01T10:00:01Z", first=True, last=True),
+        ),
+    ],
+)
+def test_an_id_that_the_client_uses_again_does_not_make_two_requests_one(one, other):
+    assert event_key(one, "c") >> 2 != event_key(other, "c") >> 2
+
+
+def test_the_first_entry_of_a_short_request_is_judged_too():
+    assert only(entry(operation={"id": "1", "first": True, "last": False})).stage == "ResponseComplete"
 
 
 @pytest.mark.parametrize(
@@ -261,3 +297,52 @@ def test_wrong_types_inside_leave_an_event(key, value):
     batch = read(entry(**{key: value}))
     assert not batch.malformed
     assert len(batch.events) + batch.skipped == 1
+
+
+def test_an_answer_of_cloud_logging_is_its_entries():
+    assert len(read({"entries": [entry(), entry()], "nextPageToken": "x"}).events) == 2
+
+
+def test_a_row_of_bigquery_has_the_payload_in_a_column_and_bodies_as_text():
+    row = entry(timestamp="2026-03-01 10:00:00.5 UTC")
+    payload = row.pop("protoPayload")
+    pod = {"@type": "core.k8s.io/v1.Pod", "spec": {"hostPID": True}}
+    event = only(row | {"protopayload_auditlog": payload | {"requestJson": json.dumps(pod), "responseJson": "{"}})
+    assert (event.verb, event.user.username, event.time) == (
+        "create",
+        "alice@example.com",
+        "2026-03-01T10:00:00.500000Z",
+    )
+    assert body(event) == {"spec": {"hostPID": True}, "kind": "Pod", "apiVersion": "v1"}
+
+
+def pubsub(data):
+    packed = base64.b64encode(data if isinstance(data, bytes) else text(data)).decode()
+    attributes = {"logging.googleapis.com/timestamp": "2026-03-01T10:00:00.123456789Z"}
+    return {"data": packed, "attributes": attributes, "messageId": "1", "publishTime": "2026-03-01T10:00:06Z"}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda message: {"message": message, "subscription": "projects/acme/subscriptions/audit"},
+        lambda message: {"ackId": "x", "message": message},
+        lambda message: {"receivedMessages": [{"ackId": "x", "message": message}]},
+        lambda message: [{"ackId": "x", "message": message}],
+        lambda message: message,
+        lambda message: {"message": {key: message[key] for key in ("data", "messageId")}},
+        lambda message: {"message": {**message, "data": json.dumps(entry())}},
+    ],
+)
+def test_entries_that_come_through_pubsub_are_unwrapped(wrap):
+    event = only(wrap(pubsub(entry())))
+    assert (event.cluster, event.audit_id) == ("acme/europe-west1/shop", "operation-1")
+    assert event.time == "2026-03-01T10:00:00.123456Z"
+
+
+def test_pubsub_messages_without_an_entry_are_skipped_or_named():
+    assert read({"message": pubsub(b"hello")}).skipped_reasons == {"Pub/Sub message of another log": 1}
+    assert read({"message": pubsub(b"")}).skipped_reasons == {"Pub/Sub message without data": 1}
+    for data in ("%%%%", "é", 5, [1]):
+        assert "Pub/Sub message whose data" in read({"message": pubsub(b"") | {"data": data}}).malformed[0].reason
+    assert "breaks off" in read({"message": pubsub(text(entry())[:300])}).malformed[0].reason

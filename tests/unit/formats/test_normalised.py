@@ -62,6 +62,15 @@ def test_an_elastic_hit_with_flat_keys_and_a_cluster():
     assert event.cluster == "shop"
 
 
+def test_an_answer_of_elasticsearch_is_its_hits():
+    hits = [
+        {"_id": "1", "_source": {"kubernetes": {"audit": native()}}},
+        {"_source": {"aws.eks.audit.verb": "get", "aws.eks.audit.auditID": "2"}},
+    ]
+    batch = read({"took": 3, "hits": {"total": {"value": 2}, "hits": hits}})
+    assert [event.verb for event in batch.events] == ["create", "get"]
+
+
 def test_elastic_keeps_the_address_where_the_event_has_lost_it():
     event = only({"kubernetes": {"audit": native(sourceIPs=None)}, "source": {"ip": "10.0.0.9"}})
     assert event.source_ips == ("10.0.0.9",)
@@ -80,6 +89,52 @@ def test_elastic_documents_of_google_entries():
     assert (event.verb, event.object_ref.resource, event.response_status.code) == ("list", "secrets", 403)
     assert (event.user.username, event.impersonated_user.username) == ("a@example.com", "system:admin")
     assert event.source_ips == ("10.0.0.9",)
+
+
+def google(**changes):
+    audit = {
+        "service_name": "k8s.io",
+        "method_name": "io.k8s.core.v1.secrets.list",
+        "resource_name": "core/v1/secrets",
+        "logentry_operation": {"id": "operation-1", "first": True, "last": True, "producer": "k8s.io"},
+    }
+    return {"gcp": {"audit": audit | changes}, "@timestamp": TIME}
+
+
+@pytest.mark.parametrize(
+    "beside",
+    [
+        {
+            "source": {"ip": "10.0.0.9"},
+            "user_agent": {"original": "curl/8.1"},
+            "client": {"user": {"email": "a@example.com"}},
+        },
+        {"source.ip": "10.0.0.9", "user_agent.original": "curl/8.1", "client.user.email": "a@example.com"},
+    ],
+)
+def test_elastic_says_beside_a_google_entry_who_asked_and_with_what(beside):
+    event = only(google() | beside)
+    assert (event.source_ips, event.user_agent) == (("10.0.0.9",), "curl/8.1")
+    assert (event.user.username, event.audit_id) == ("a@example.com", "operation-1")
+    stated = google(request_metadata={"caller_supplied_user_agent": "kubectl"})
+    assert only(stated | beside).user_agent == "kubectl"
+    assert only({"kubernetes": {"audit": native(userAgent=None)}} | beside).user_agent == "curl/8.1"
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda log: {"azure": {"platformlogs": {"category": "kube-audit", "properties": {"log": log}}}},
+        lambda log: {"azure.platformlogs.properties.log": log},
+    ],
+)
+def test_elastic_documents_of_azure_hold_the_event_as_object_or_text(wrap):
+    resource = "/SUBSCRIPTIONS/1/RESOURCEGROUPS/RG/PROVIDERS/X/MANAGEDCLUSTERS/SHOP"
+    for log in (native(), MESSAGE):
+        event = only({**wrap(log), "azure.resource.id": resource, "@timestamp": TIME})
+        assert (event.audit_id, event.cluster) == (native()["auditID"], "rg/shop")
+    assert read(wrap("I0301 klog")).skipped_reasons == {"Elastic document without an audit event": 1}
+    assert read(wrap(MESSAGE[:300])).malformed
 
 
 @pytest.mark.parametrize(
@@ -117,6 +172,16 @@ def test_an_http_method_is_no_verb():
     assert event.verb is None
 
 
+def test_datadog_makes_objects_of_annotations_at_each_dot():
+    nested = {"authorization": {"k8s": {"io/decision": "forbid", "io/reason": ""}}, "plain": "x"}
+    event = only({**native(annotations=nested), **HTTP})
+    assert event.annotations == {
+        "authorization.k8s.io/decision": "forbid",
+        "authorization.k8s.io/reason": "",
+        "plain": "x",
+    }
+
+
 def test_datadog_logs_nest_their_attributes():
     log = {
         "id": "1",
@@ -130,6 +195,7 @@ def test_datadog_logs_nest_their_attributes():
 def test_gelf_of_ovh_is_json_in_json_in_json():
     gelf = {"_appID": "kube", "short_message": MESSAGE, "timestamp": 1772359200.5, "version": "1.1", "host": "h"}
     assert only({"message": json.dumps(gelf)}).audit_id == native()["auditID"]
+    assert only({**gelf, "full_message": ""}).audit_id == native()["auditID"]
     batch = read({"message": json.dumps({**gelf, "short_message": "I0301 up"})})
     assert batch.skipped_reasons == {"GELF message of another log": 1}
 
@@ -175,6 +241,12 @@ def test_events_of_objects_are_skipped():
         {"auditID": "1", "requestURI": "/v3/users", "user": {"name": "u-1", "group": ["a"]}, "method": "PUT",
          "remoteAddr": "10.0.0.1:1", "requestTimestamp": "2026-03-01T10:00:00Z", "requestBody": {}},
         {"auditID": "1", "responseCode": 200, "responseTimestamp": "2026-03-01T10:00:00Z", "responseStatus": "200"},
+        {"auditID": "1", "requestURI": "/v3/schemas", "sourceIPs": ["::1"], "user": {"name": "u-1", "group": ["a"]},
+         "verb": "GET", "stage": "RequestReceived", "stageTimestamp": "2018-07-20 10:22:43 +0800"},
+        {"auditID": "1", "requestURI": "/v3-public/localProviders/local?action=login", "verb": "POST",
+         "stage": "RequestReceived", "stageTimestamp": "2018-07-20 10:22:43 +0800"},
+        {"auditID": "1", "responseStatus": "200", "stage": "ResponseComplete", "responseBody": {},
+         "stageTimestamp": "2018-07-20 10:22:43 +0800"},
     ],
 )  # fmt: skip
 def test_the_log_of_rancher_is_named_as_not_supported(record):
@@ -182,6 +254,12 @@ def test_the_log_of_rancher_is_named_as_not_supported(record):
     assert not batch.events
     assert "Rancher" in batch.malformed[0].reason
     assert "not supported" in batch.malformed[0].reason
+
+
+@pytest.mark.parametrize("change", [{"verb": "GET"}, {"user": {"name": "u-1"}}, {"responseStatus": "200"}])
+def test_no_event_is_taken_for_an_entry_of_rancher_by_one_odd_field(change):
+    for record in (native(**change), native(kind=None, apiVersion=None, **change)):
+        assert only(record).audit_id == native()["auditID"]
 
 
 def test_events_of_openshift_and_distributed_cloud_are_native():

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kubewake.formats.salvage import complete, prune, salvage
+from kubewake.formats.salvage import complete, object_of, prune, salvage
 
 NESTED = st.recursive(
     st.integers() | st.sampled_from(["", '"', "\\", "}", "[{"]),
@@ -85,3 +85,37 @@ def test_complete_closes_what_breaks_off_at_any_byte(value, data):
 )
 def test_complete(text, expected):
     assert complete(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("/api/v1/secrets?limit=500", {"apiVersion": "v1", "resource": "secrets"}),
+        ("/api/v1/namespaces", {"apiVersion": "v1", "resource": "namespaces"}),
+        ("/api/v1/namespaces/n", {"apiVersion": "v1", "resource": "namespaces", "namespace": "n", "name": "n"}),
+        (
+            "/api/v1/namespaces/n/finalize",
+            {"apiVersion": "v1", "resource": "namespaces", "namespace": "n", "name": "n", "subresource": "finalize"},
+        ),
+        ("/api/v1/namespaces/n/pods/", {"apiVersion": "v1", "resource": "pods", "namespace": "n"}),
+        (
+            "/api/v1/namespaces/n/pods/p/exec?command=a/b",
+            {"apiVersion": "v1", "resource": "pods", "namespace": "n", "name": "p", "subresource": "exec"},
+        ),
+        (
+            "/api/v1/nodes/n/proxy/run/a/b",
+            {"apiVersion": "v1", "resource": "nodes", "name": "n", "subresource": "proxy"},
+        ),
+        ("/api/v1/watch/secrets", {"apiVersion": "v1", "resource": "secrets"}),
+        (
+            "/apis/rbac.authorization.k8s.io/v1/clusterroles/a%3Ab",
+            {"apiGroup": "rbac.authorization.k8s.io", "apiVersion": "v1", "resource": "clusterroles", "name": "a:b"},
+        ),
+        ("/readyz", None),
+        ("/api/v1", None),
+        ("/apis/apps/v1", None),
+        ("", None),
+    ],
+)
+def test_object_of(uri, expected):
+    assert object_of(uri) == expected
