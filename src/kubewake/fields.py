@@ -99,6 +99,7 @@ CARRIED: tuple[str, ...] = (
     "source.country",
     "crd.scope",
     "crd.plural",
+    "namespace.pod_security_enforce",
     "storage.host_path",
     "storage.local_path",
     "storage.claims",

@@ -1,4 +1,4 @@
-"""Several rules against one identity or credential, over tactics: within a day, or spread over days."""
+"""Several rules against one identity, over tactics: within a day, or spread over days."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
@@ -8,17 +8,21 @@ from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
 from kubewake.detectors.ledger import Ledger, moment
+from kubewake.facts.source import scope_of_address
 from kubewake.finding import Attack
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import NATS, RuleInfo
 
 MAX_ENTITIES = 20_000
 MAX_STEPS = 24
-"""Steps kept per identity: the best one of each rule."""
+"""Steps kept per identity: one of each rule."""
 MIN_TACTICS = 3
 DAY_SECONDS = 86_400.0
 SEQUENCE_BAR = 12.0
 """Nats, best step of each tactic summed, within a day: three rules of level high."""
+ROAMING_BAR = 20.0
+"""The same for an identity over several public addresses, within an hour: five rules of level high, as people roam."""
+ROAMING_SECONDS = 3600.0
 SLOW_BAR = 7.0
 """The same over days, after decay."""
 SLOW_GAP_SECONDS = 3600.0
@@ -30,8 +34,9 @@ SEQUENCE = RuleInfo(
     id="attack-sequence-compromised-cluster",
     title="Several stages of an attack by one identity",
     level="critical",
-    description="Within 24 hours, rules of level high or above of at least three ATT&CK tactics reported one identity "
-    "from one address. Repeats of a rule do not add, rules of lower levels neither.",
+    description="Within 24 hours, rules of level high or above of at least three ATT&CK tactics reported different requests "
+    "of one identity from one address; or, with more weight and within an hour, of one identity from three or more public "
+    "addresses. Repeats of a rule do not add, rules of lower levels neither.",
     attack=Attack(["initial-access", "execution", "credential-access", "privilege-escalation"], ["T1078"]),
     falsepositives=("An engineer who handles an incident with an administrator's rights.",),
     references=("https://attack.mitre.org/matrices/enterprise/containers/",),
@@ -79,12 +84,13 @@ SLOW = RuleInfo(
 
 
 class Step(Struct, array_like=True):
-    """One rule's best hit on an identity."""
+    """One rule's hit on an identity, the latest that is not another rule's first."""
 
     rule: str
     tactic: str
     nats: float
     time: float
+    source: str
     evidence: Evidence
 
 
@@ -103,11 +109,12 @@ def shipped_rules() -> Mapping[str, RuleInfo]:
 @detector(
     SEQUENCE,
     SLOW,
+    version=2,
     of_hits=True,
     wants=lambda scene: not scene.of_component and scene.actor_kind not in ("control-plane", "cloud"),
 )
 class CampaignSequence:
-    """Collects rule hits per identity."""
+    """Collects rule hits per identity and address, and per identity over public addresses."""
 
     def __init__(self) -> None:
         self._steps: Ledger[str, list[Step]] = Ledger(MAX_ENTITIES)
@@ -132,16 +139,26 @@ class CampaignSequence:
         return ()
 
     def _follow(self, stub: Stub, rules: Mapping[str, RuleInfo]) -> Iterator[Detection]:
-        known = self._serious
-        serious = [known[hit.rule] for hit in stub.hits if hit.rule in known and hit.suppressed_by is None]
-        key = f"{stub.user} {stub.source}"
         now = moment(stub.time)
+        found = _judge(stub, self._add(f"{stub.user} {stub.source}", stub, now), now, rules)
+        if stub.user and stub.actor_kind != "anonymous" and scope_of_address(stub.source) == "public":
+            steps = _of_late(self._add(f"{stub.user} anywhere", stub, now), now, ROAMING_SECONDS)
+            if found is None and len({item.source for item in steps}) >= MIN_TACTICS:
+                found = _judge(stub, steps, now, rules, ROAMING_BAR)
+        if found is not None:
+            yield found
+
+    def _add(self, key: str, stub: Stub, now: float) -> list[Step]:
+        """The steps of a record with those of a stub; what is new in it leaves earlier steps in place."""
         steps = [item for item in self._steps.get(key) or [] if now - item.time <= HORIZON_SECONDS]
-        for info in serious:
-            steps = [item for item in steps if item.rule != info.id]
-            steps.append(Step(info.id, info.tactic, NATS[info.level], now, evidence_of(stub)))
+        hits = [self._serious[hit.rule] for hit in stub.hits if hit.rule in self._serious and hit.suppressed_by is None]
+        known = {item.rule for item in steps}
+        added = {info.id: info for info in hits if info.id not in known} or {info.id: info for info in hits}
+        steps = [item for item in steps if item.rule not in added]
+        for info in added.values():
+            steps.append(Step(info.id, info.tactic, NATS[info.level], now, stub.source, evidence_of(stub)))
         self._steps.put(key, steps[-MAX_STEPS:])
-        yield from _judge(stub, stub.user or stub.source, steps, now, rules)
+        return steps
 
     def snapshot(self) -> bytes:
         """All state."""
@@ -157,27 +174,36 @@ def _is_serious(info: RuleInfo) -> bool:
 
 
 def _judge(
-    stub: Stub, identity: str, steps: list[Step], now: float, rules: Mapping[str, RuleInfo]
-) -> Iterator[Detection]:
-    today = [item for item in steps if now - item.time <= DAY_SECONDS]
-    weight, best = _weigh(today, now, decay=False)
-    if len(best) >= MIN_TACTICS and weight >= SEQUENCE_BAR:
-        yield _detection(SEQUENCE, stub, identity, today, rules)
-        return
+    stub: Stub, steps: list[Step], now: float, rules: Mapping[str, RuleInfo], bar: float = SEQUENCE_BAR
+) -> Detection | None:
+    today = _of_late(steps, now, DAY_SECONDS)
+    if _weigh(today, now, decay=False) >= bar:
+        return _detection(SEQUENCE, stub, today, rules)
     if now - min([item.time for item in steps]) < SLOW_SPAN_SECONDS:
-        return
+        return None
     apart = _apart(steps)
-    weight, best = _weigh(apart, now, decay=True)
-    if len(best) >= MIN_TACTICS and weight >= SLOW_BAR:
-        yield _detection(SLOW, stub, identity, apart, rules)
+    return _detection(SLOW, stub, apart, rules) if _weigh(apart, now, decay=True) >= SLOW_BAR else None
 
 
-def _weigh(steps: list[Step], now: float, *, decay: bool) -> tuple[float, dict[str, float]]:
-    best: dict[str, float] = {}
+def _of_late(steps: list[Step], now: float, seconds: float) -> list[Step]:
+    return [item for item in steps if now - item.time <= seconds]
+
+
+def _weigh(steps: list[Step], now: float, *, decay: bool) -> float:
+    """Nats of one step of each tactic, each of another request; 0 where those are fewer tactics than make an attack."""
+    requests: dict[int, dict[str, float]] = {}
     for item in steps:
         nats = item.nats * (0.5 ** ((now - item.time) / HALF_LIFE_SECONDS) if decay else 1.0)
-        best[item.tactic] = max(best.get(item.tactic, 0.0), nats)
-    return sum(best.values()), best
+        tactics = requests.setdefault(item.evidence.key >> 2, {})
+        tactics[item.tactic] = max(tactics.get(item.tactic, 0.0), nats)
+    best: dict[str, float] = {}
+    # Requests that can stand for few tactics choose first.
+    for tactics in sorted(requests.values(), key=lambda tactics: (len(tactics), -max(tactics.values()))):
+        free = {tactic: nats for tactic, nats in tactics.items() if tactic not in best}
+        if free:
+            tactic = max(free, key=free.__getitem__)
+            best[tactic] = free[tactic]
+    return sum(best.values()) if len(best) >= MIN_TACTICS else 0.0
 
 
 def _apart(steps: list[Step]) -> list[Step]:
@@ -189,9 +215,7 @@ def _apart(steps: list[Step]) -> list[Step]:
     return kept
 
 
-def _detection(
-    info: RuleInfo, stub: Stub, identity: str, steps: list[Step], rules: Mapping[str, RuleInfo]
-) -> Detection:
+def _detection(info: RuleInfo, stub: Stub, steps: list[Step], rules: Mapping[str, RuleInfo]) -> Detection:
     ordered = sorted(steps, key=lambda item: item.time)
     words = "; ".join(rules[item.rule].title for item in ordered[:8] if item.rule in rules)
     key = stub.key
@@ -199,5 +223,5 @@ def _detection(
         rule=info.id,
         stub=stub,
         evidence=tuple(item.evidence for item in ordered if item.evidence.key != key),
-        values={"sequence.identity": identity, "sequence.source": stub.source, "sequence.steps": words},
+        values={"sequence.identity": stub.user or stub.source, "sequence.source": stub.source, "sequence.steps": words},
     )

@@ -85,6 +85,41 @@ TAKEN = RuleInfo(
     window_seconds=86_400,
 )
 
+DEBUGGED = RuleInfo(
+    id="debug-container-entered",
+    title="Session in a debug container",
+    level="medium",
+    kind="detector",
+    tactic="execution",
+    attack=Attack(tactics=["execution", "privilege-escalation"], techniques=["T1609"], threat_matrix=["MS-TA9006"]),
+    description=(
+        "Within ten minutes after an identity put a debug container into a pod, it ran a command in that pod or attached to "
+        'it; or somebody entered a pod that "kubectl debug node" makes.'
+    ),
+    falsepositives=("kubectl debug during an incident.",),
+    references=(
+        "https://kubernetes.io/docs/concepts/workloads/pods/ephemeral-containers/",
+        "https://kubernetes.io/docs/tasks/debug/debug-cluster/kubectl-node-debug/",
+    ),
+    covers=("hands-on-keyboard-session",),
+    confidence="high",
+    story=(
+        "{actor.name} opened a session in a debug container of the pod {target.name} in {target.namespace}, from "
+        "{source.ip}. It has tools that the program itself lacks, and reaches the program's, or the node's, files and "
+        "credentials."
+    ),
+    remediation=(
+        "# Ask {actor.name} which incident this belongs to; if none, revoke the credential.",
+        "kubectl -n {target.namespace} get pod {target.name} -o yaml  # image and command of the debug container",
+        "kubectl -n {target.namespace} delete pod {target.name}  # ends the session; save the pod's logs first",
+    ),
+    group_by=("user.username", "pod"),
+    window_seconds=3600,
+)
+
+NODE_DEBUGGER = "node-debugger-"
+"""How the name of each pod begins that `kubectl debug node` makes."""
+SESSIONS = frozenset({"exec", "attach"})
 ENTRIES = frozenset({"exec", "attach", "portforward", "ephemeralcontainers"})
 SPREAD_PODS = 8
 """An engineer in an incident looks into a handful of pods; more within ten minutes is out of the ordinary."""
@@ -105,6 +140,8 @@ class Visit(Struct, array_like=True):
     time: int
     namespace: str
     evidence: Evidence
+    debug: Evidence | None = None
+    """When it put a debug container into the pod, if it did."""
 
 
 class Entry(Struct, array_like=True):
@@ -121,7 +158,7 @@ class _State(Struct, array_like=True):
     clients: dict[str, set[str]] = {}
 
 
-@detector(SPREAD, TAKEN, wants=lambda scene: scene.from_pod or scene.subresource in ENTRIES)
+@detector(SPREAD, TAKEN, DEBUGGED, version=2, wants=lambda scene: scene.from_pod or scene.subresource in ENTRIES)
 class KeyboardSession:
     """Remembers who entered which pods, and which clients each pod's identity uses."""
 
@@ -140,8 +177,18 @@ class KeyboardSession:
         pod = f"{stub.namespace}/{stub.name}"
         _put(self._state.entries, pod, Entry(now, who, evidence_of(stub)), PODS_MAX)
         visits = self._state.visits.pop(who, {})
-        visits.pop(pod, None)
-        visits[pod] = Visit(now, stub.namespace, evidence_of(stub))
+        last = visits.pop(pod, None)
+        debug = None if last is None or now - last.time > SPREAD_MICROSECONDS else last.debug
+        if stub.subresource == "ephemeralcontainers":
+            debug = evidence_of(stub)
+        elif stub.subresource in SESSIONS and (debug is not None or stub.name.startswith(NODE_DEBUGGER)):
+            yield Detection(
+                rule=DEBUGGED.id,
+                stub=stub,
+                evidence=() if debug is None else (debug,),
+                values={"pod": pod, "user.username": stub.user},
+            )
+        visits[pod] = Visit(now, stub.namespace, evidence_of(stub), debug)
         for name in [name for name, visit in visits.items() if now - visit.time > SPREAD_MICROSECONDS]:
             del visits[name]
         while len(visits) > PODS_PER_IDENTITY_MAX:

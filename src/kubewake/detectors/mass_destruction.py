@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
 from kubewake.detectors.ledger import Ledger, moment
+from kubewake.detectors.shared_credential import HANDS_ON
 from kubewake.finding import Attack
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo
@@ -55,13 +56,33 @@ COLLECTION_FACTOR = 3.0
 CONTROL_PLANE = frozenset({"kube-controller-manager", "kube-apiserver", "k3s"})
 SCALED_TO_NOTHING = 2.0
 
+ONE_KIND = {
+    "persistentvolumes": 10,
+    "persistentvolumeclaims": 20,
+    "volumesnapshots": 10,
+    "volumesnapshotcontents": 10,
+    "backups": 10,
+    "etcdbackups": 10,
+    "nodes": 20,
+}
+"""How many of one kind, in one place and without anything else, are a burst where no program's own client deletes them.
+
+More than an engineer clears away after a test; what expires backups or removes nodes on schedule comes with its client.
+"""
+ONE_KIND_SCALED = 30
+"""The same for workloads scaled to zero; a development namespace that is switched off has fewer."""
+WHOLE_KINDS = frozenset({*ONE_KIND, "backupstoragelocations", "schedules", "customresourcedefinitions", "namespaces"})
+"""Kinds of which one request that deletes all in the cluster is a burst."""
+
 DESTRUCTION = RuleInfo(
     id="mass-destruction",
     title="Destruction burst",
     level="critical",
     description="One identity deletes, within ten minutes, so much that data or whole applications are lost. Backups, "
     "snapshots, volumes and namespaces weigh most, collections thrice, pods nothing; scaling workloads to zero counts, "
-    "and alone makes a finding of level high. Removing a few applications is below the bar.",
+    "and alone makes a finding of level high. One kind in one place needs greater numbers, and a person's tools. One "
+    "request that deletes all volumes, backups, nodes or custom resource definitions is enough. Removing a few "
+    "applications is below the bar.",
     attack=Attack(["impact"], ["T1485", "T1490", "T1489"], ["MS-TA9038"]),
     falsepositives=("Tearing down an environment on purpose.", "A script that switches test clusters off at night."),
     references=("https://attack.mitre.org/techniques/T1485/", "https://attack.mitre.org/techniques/T1490/"),
@@ -93,6 +114,7 @@ class Deed(Struct, array_like=True):
     weight: float
     kind: str
     namespace: str
+    name: str
     scaled: bool
     evidence: Evidence
 
@@ -103,6 +125,7 @@ class _Saved(Struct):
 
 @detector(
     DESTRUCTION,
+    version=2,
     wants=lambda scene: (
         scene.outcome == "allowed"
         and scene.verb not in ("get", "list", "watch")
@@ -134,11 +157,13 @@ class MassDestruction:
         heavy = [item for item in deeds if item.weight >= HEAVY or item.scaled]
         kinds = {item.kind for item in deeds}
         namespaces = {item.namespace for item in deeds}
-        if (
-            sum(item.weight for item in deeds) < BAR
-            or sum(item.weight for item in heavy) < HEAVY_BAR
-            or max(len(kinds), len(namespaces)) < 2
-        ):
+        is_varied = max(len(kinds), len(namespaces)) > 1 or deed.weight >= BAR
+        is_burst = (
+            is_varied and sum(item.weight for item in deeds) >= BAR and sum(item.weight for item in heavy) >= HEAVY_BAR
+        )
+        if not is_burst and (stub.actor_kind != "serviceaccount" or stub.client in HANDS_ON):
+            is_burst = _is_many(deed, deeds)
+        if not is_burst:
             return
         yield Detection(
             rule=DESTRUCTION.id,
@@ -149,7 +174,7 @@ class MassDestruction:
                 "burst.kinds": ", ".join(sorted(kinds)[:6]),
                 "burst.namespaces": ", ".join(sorted(filter(None, namespaces))[:6]) or "the whole cluster",
             },
-            severity="high" if all(item.scaled for item in heavy) else None,
+            severity="high" if all(item.scaled for item in heavy or deeds) else None,
         )
 
     def snapshot(self) -> bytes:
@@ -167,6 +192,18 @@ def _overreaches(stub: Stub) -> bool:
     return stub.verb == "deletecollection" and stub.values.get("actor.component") not in CONTROL_PLANE
 
 
+def _takes_all(stub: Stub) -> bool:
+    """Whether a request deletes everything of a kind that holds data or the cluster together."""
+    return stub.resource in WHOLE_KINDS and not stub.namespace and "Selector=" not in stub.uri
+
+
+def _is_many(deed: Deed, deeds: Iterable[Deed]) -> bool:
+    """Whether deeds of the same kind are a burst by their number; what is deleted again counts once."""
+    enough = ONE_KIND_SCALED if deed.scaled else ONE_KIND.get(deed.kind)
+    alike = (item for item in deeds if item.kind == deed.kind and item.scaled == deed.scaled)
+    return enough is not None and len({(item.namespace, item.name) for item in alike}) >= enough
+
+
 def _deed(stub: Stub) -> Deed | None:
     if stub.outcome != "allowed" or not stub.resource or stub.actor_kind in ("control-plane", "cloud"):
         return None
@@ -179,11 +216,11 @@ def _deed(stub: Stub) -> Deed | None:
             return None
         weight = WEIGHTS.get(stub.resource, OTHER)
         if stub.verb == "deletecollection":
-            weight *= COLLECTION_FACTOR
+            weight = max(weight * COLLECTION_FACTOR, BAR if _takes_all(stub) else 0.0)
     elif values.get("scale.replicas") == 0 or (
         values.get("workload.replicas") == 0 and stub.verb in ("update", "patch")
     ):
         weight, scaled = SCALED_TO_NOTHING, True
     if not weight:
         return None
-    return Deed(moment(stub.time), weight, stub.resource, stub.namespace, scaled, evidence_of(stub))
+    return Deed(moment(stub.time), weight, stub.resource, stub.namespace, stub.name, scaled, evidence_of(stub))

@@ -7,6 +7,8 @@ from msgspec import Struct
 
 from kubewake.detectors import Detection, detector
 from kubewake.detectors.ledger import Ledger, moment
+from kubewake.detectors.shared_credential import HANDS_ON
+from kubewake.facts.source import scope_of_address
 from kubewake.finding import Attack
 from kubewake.observation import Evidence, Stub, evidence_of
 from kubewake.rules.model import RuleInfo
@@ -15,16 +17,21 @@ MAX_SECRETS = 20_000
 MAX_READERS = 8
 """Readers remembered per Secret or collection of Secrets, the latest ones."""
 MAX_ORIGINS = 32
+CREATED = 201
 HORIZON_SECONDS = 14 * 86_400
 """Exact credential links are followed this long."""
+FIRST_USE_SECONDS = 3600
+"""How soon after a reading the very first use of a token is suspicious; what is at home nowhere may settle anywhere."""
 
 STOLEN = RuleInfo(
     id="stolen-secret-token-use",
     title="Token read from a Secret and used elsewhere",
     level="critical",
     description="Somebody reads or lists Secrets, and afterwards the token of a Secret that was among them is used from "
-    "an address and with a client that never used it before. The server names the Secret whose token was used. High "
-    "instead of critical where the Secrets were only listed.",
+    "an address and with a client that never used it before. The server names the Secret whose token was used. A token "
+    "that was never used before is reported where it comes from the reader's address; and, if a person read that Secret "
+    "in the hour before and did not make it, also from a public address or with a tool that people type commands into. "
+    "High instead of critical where the Secrets were only listed.",
     attack=Attack(["credential-access", "lateral-movement"], ["T1552.007", "T1528", "T1550.001"], ["MS-TA9025"]),
     falsepositives=("A build system that starts to work from a new address soon after a backup read all Secrets.",),
     references=(
@@ -56,6 +63,8 @@ class Reading(Struct, array_like=True):
     reader: str
     source: str
     listed: bool
+    by_hand: bool
+    """Whether a person read it who did not make it."""
     evidence: Evidence
 
 
@@ -68,10 +77,12 @@ class Token(Struct, array_like=True):
 class _Saved(Struct):
     readings: list[tuple[str, list[Reading]]]
     tokens: list[tuple[str, Token]]
+    makers: list[tuple[str, str]]
 
 
 @detector(
     STOLEN,
+    version=2,
     wants=lambda scene: (
         scene.by_secret or (scene.resource == "secrets" and not scene.subresource and scene.outcome == "allowed")
     ),
@@ -82,6 +93,8 @@ class SecretToken:
     def __init__(self) -> None:
         self._readings: Ledger[str, list[Reading]] = Ledger(MAX_SECRETS)
         self._tokens: Ledger[str, Token] = Ledger(MAX_SECRETS)
+        self._makers: Ledger[str, str] = Ledger(MAX_SECRETS)
+        """Who made each Secret: tokens that a person makes for a place outside are read once, and then used there."""
 
     def observe(self, stub: Stub) -> Iterable[Detection]:
         """Note readings of Secrets; report tokens that turn up elsewhere after one."""
@@ -90,13 +103,17 @@ class SecretToken:
         return self._judge(stub) if stub.secret_token else ()
 
     def _note(self, stub: Stub) -> None:
+        reader = stub.impersonated or stub.user
+        if stub.code == CREATED and not stub.values.get("request.dry_run"):
+            self._makers.put(f"{stub.namespace}/{stub.name or stub.values.get('object.name', '')}", reader)
         if stub.verb not in ("get", "list", "watch") or stub.actor_kind in ("node", "control-plane", "cloud"):
             return
         if stub.values.get("actor.in_profile"):
             return
         listed = stub.verb != "get"
         key = f"{stub.namespace or '*'}/{'*' if listed else stub.name}"
-        reading = Reading(stub.impersonated or stub.user, stub.source, listed, evidence_of(stub))
+        by_hand = stub.actor_kind == "human" and self._makers.get(key) != reader
+        reading = Reading(reader, stub.source, listed, by_hand, evidence_of(stub))
         known = [item for item in self._readings.get(key) or [] if item.reader != reading.reader]
         self._readings.put(key, [*known[-(MAX_READERS - 1) :], reading])
 
@@ -116,7 +133,9 @@ class SecretToken:
         reading = self._reading(stub, key, namespace)
         if suspicious is None:
             at_home = any(not bad for bad in token.origins.values())
-            suspicious = reading is not None and (at_home or reading.source == stub.source)
+            suspicious = reading is not None and (
+                at_home or reading.source == stub.source or _is_first_use_of_thief(stub, token, reading)
+            )
             if len(token.origins) < MAX_ORIGINS:
                 token.origins[origin] = suspicious
         if not suspicious or reading is None:
@@ -150,10 +169,22 @@ class SecretToken:
 
     def snapshot(self) -> bytes:
         """All state."""
-        return msgspec.msgpack.encode(_Saved(self._readings.items(), self._tokens.items()))
+        return msgspec.msgpack.encode(_Saved(self._readings.items(), self._tokens.items(), self._makers.items()))
 
     def restore(self, data: bytes) -> None:
         """Go on from a snapshot."""
         saved = msgspec.msgpack.decode(data, type=_Saved)
         self._readings.fill(list(saved.readings))
         self._tokens.fill(list(saved.tokens))
+        self._makers.fill(list(saved.makers))
+
+
+def _is_first_use_of_thief(stub: Stub, token: Token, reading: Reading) -> bool:
+    """Whether a token that nobody has used goes, soon after somebody read just it, where programs of the cluster are not."""
+    return (
+        not token.origins
+        and reading.by_hand
+        and not reading.listed
+        and moment(stub.time) - moment(reading.evidence.time) <= FIRST_USE_SECONDS
+        and (scope_of_address(stub.source) == "public" or stub.client in HANDS_ON)
+    )

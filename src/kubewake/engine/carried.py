@@ -58,6 +58,7 @@ BY_RESOURCE: dict[str, frozenset[str]] = {
     "review": REVIEWS,
     "service": frozenset({"services"}),
     "crd": frozenset({"customresourcedefinitions"}),
+    "namespace": frozenset({"namespaces"}),
     "storage": WORKLOADS | {"persistentvolumes"},
     "storage.host_path": frozenset({"persistentvolumes"}),
     "storage.local_path": frozenset({"persistentvolumes"}),
