@@ -6,6 +6,7 @@ from kubewake.facts.registry import Part
 from kubewake.facts.shapes import dig, elements, flag, mapping, optional_text, text, texts, unique, whole
 
 KINDS = (("containers", "regular"), ("initContainers", "init"), ("ephemeralContainers", "ephemeral"))
+_PROBES = ("startupProbe", "readinessProbe", "livenessProbe")
 
 CONTAINER_PARTS = {
     "kind": Part("text", "regular, init or ephemeral."),
@@ -26,6 +27,7 @@ CONTAINER_PARTS = {
     "capabilities_add": Part("list", "Capabilities added, upper case without CAP_."),
     "capabilities_set": Part("boolean", "Whether capabilities are set at all."),
     "command": Part("text", "Command and arguments, joined by spaces."),
+    "hook_commands": Part("list", "Commands of its lifecycle hooks and probes, each joined by spaces."),
     "env_secrets": Part("list", "Secrets that environment variables take single keys from."),
     "env_from_secrets": Part("list", "Secrets that are put into the environment whole."),
     "env_names": Part("list", "Names of environment variables."),
@@ -76,6 +78,15 @@ def _words(raw: dict[str, Any]) -> str:
     return " ".join(texts(raw.get("command")) + texts(raw.get("args")))
 
 
+def _hook_commands(raw: dict[str, Any]) -> list[str]:
+    hooks = [raw.get(name) for name in _PROBES]
+    lifecycle = raw.get("lifecycle")
+    if isinstance(lifecycle, dict):
+        hooks += [lifecycle.get("postStart"), lifecycle.get("preStop")]
+    commands = [texts(dig(hook, "exec", "command")) for hook in hooks if hook is not None]
+    return [" ".join(words) for words in commands if words]
+
+
 def read_container(raw: dict[str, Any], kind: str, pod_security: dict[str, Any]) -> dict[str, Any]:
     """One container as an element with the parts of `CONTAINER_PARTS`; parts that it does not state are None."""
     security = mapping(raw.get("securityContext"))
@@ -108,6 +119,7 @@ def read_container(raw: dict[str, Any], kind: str, pod_security: dict[str, Any])
         ],
         "capabilities_set": isinstance(capabilities, dict),
         "command": _words(raw) or None,
+        "hook_commands": _hook_commands(raw),
         "env_secrets": unique(texts([dig(entry, "valueFrom", "secretKeyRef", "name") for entry in env])),
         "env_from_secrets": unique(texts([dig(entry, "secretRef", "name") for entry in env_from])),
         "env_names": texts([entry.get("name") for entry in env]),

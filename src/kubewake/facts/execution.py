@@ -2,7 +2,6 @@
 
 import re
 import shlex
-from urllib.parse import parse_qsl
 
 from kubewake.facts.facts import Facts
 from kubewake.facts.registry import field
@@ -34,9 +33,7 @@ def argv(facts: Facts) -> list[str] | None:
             words = texts(facts.event.envelope.get("command.gke.io/command") if facts.event.envelope else None)
         return words or None
     if kubelet_endpoint(facts) in ("run", "exec"):
-        tail = (proxy_path(facts) or "").partition("?")[2]
-        named = parse_qsl(tail[:MAX_COMMAND], keep_blank_values=True)
-        words = [value for name, value in named if name in ("cmd", "command")]
+        words = [value for name, value in raw_params(facts) if name in ("cmd", "command")]
         return words or None
     return None
 

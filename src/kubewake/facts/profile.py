@@ -29,7 +29,7 @@ def client_fits(facts: Facts, profile: Profile) -> bool:
         return scope_of_address(peer(facts)) == "loopback" or not peer(facts)
     if client_family(facts) == "attack-tool":
         return False
-    return user_agent.startswith(profile.clients) or (not profile.clients and client_family(facts) == "client-go")
+    return user_agent.startswith(profile.clients)
 
 
 def origin_fits(facts: Facts, profile: Profile) -> bool:

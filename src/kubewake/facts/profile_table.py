@@ -20,13 +20,14 @@ class Row(Struct, frozen=True, gc=False):
 
 
 ANY = "*"
-"""Stands for every service account of namespaces that begin with the given text."""
+"""Stands for every service account of the namespaces."""
 
 _KUBE_SYSTEM = ("kube-system",)
 _ALL_IN_ONE = ("hyperkube/", "k3s/", "kubelite/")
 """Distributions that run all components in one program."""
 _CONTROLLER_MANAGER = ("kube-controller-manager/", "cloud-controller-manager/", *_ALL_IN_ONE)
-_MONITORING = ("monitoring", "kube-prometheus-stack", "prometheus", "observability", "kube-system", "metrics")
+_MONITORING = ("monitoring", "kube-prometheus-stack", "prometheus", "observability", "kube-system", "metrics",
+               "openshift-monitoring", "openshift-user-workload-monitoring")  # fmt: skip
 _LOGGING = ("logging", "kube-logging", "kube-system", "fluentd", "fluent-bit", "fluent", "monitoring", "observability",
             "amazon-cloudwatch", "loki", "elastic", "elastic-system", "opensearch")  # fmt: skip
 _READ_WORKLOADS = "r apps/* batch/* core/pods core/nodes core/services core/namespaces core/replicationcontrollers"
@@ -204,6 +205,63 @@ ADDONS: tuple[Row, ...] = (
         users=("system:konnectivity-server",), namespaces=_KUBE_SYSTEM),
 )  # fmt: skip
 
+_OPENSHIFT = (
+    "openshift-apiserver", "openshift-apiserver-operator", "openshift-authentication", "openshift-authentication-operator",
+    "openshift-cloud-controller-manager", "openshift-cloud-controller-manager-operator",
+    "openshift-cloud-credential-operator", "openshift-cloud-network-config-controller", "openshift-cluster-csi-drivers",
+    "openshift-cluster-machine-approver", "openshift-cluster-node-tuning-operator", "openshift-cluster-samples-operator",
+    "openshift-cluster-storage-operator", "openshift-cluster-version", "openshift-config-operator", "openshift-console",
+    "openshift-console-operator", "openshift-controller-manager", "openshift-controller-manager-operator",
+    "openshift-dns", "openshift-dns-operator", "openshift-etcd", "openshift-etcd-operator", "openshift-image-registry",
+    "openshift-infra", "openshift-ingress", "openshift-ingress-canary", "openshift-ingress-operator", "openshift-insights",
+    "openshift-kube-apiserver", "openshift-kube-apiserver-operator", "openshift-kube-controller-manager",
+    "openshift-kube-controller-manager-operator", "openshift-kube-scheduler", "openshift-kube-scheduler-operator",
+    "openshift-kube-storage-version-migrator", "openshift-kube-storage-version-migrator-operator",
+    "openshift-machine-api", "openshift-machine-config-operator", "openshift-marketplace", "openshift-monitoring",
+    "openshift-multus", "openshift-network-diagnostics", "openshift-network-node-identity", "openshift-network-operator",
+    "openshift-oauth-apiserver", "openshift-operator-lifecycle-manager", "openshift-ovn-kubernetes",
+    "openshift-route-controller-manager", "openshift-sdn", "openshift-service-ca", "openshift-service-ca-operator",
+    "openshift-user-workload-monitoring",
+)  # fmt: skip
+"""Namespaces of the operators that an OpenShift release consists of, and of what they run."""
+_IN_OPENSHIFT = "@own,kube-system,openshift-config,openshift-config-managed," + ",".join(_OPENSHIFT)
+_OPENSHIFT_GROUPS = (
+    "config.openshift.io", "operator.openshift.io", "machine.openshift.io", "machineconfiguration.openshift.io",
+    "route.openshift.io", "image.openshift.io", "build.openshift.io", "apps.openshift.io", "project.openshift.io",
+    "user.openshift.io", "oauth.openshift.io", "quota.openshift.io", "template.openshift.io", "console.openshift.io",
+    "ingress.operator.openshift.io", "network.operator.openshift.io", "imageregistry.operator.openshift.io",
+    "samples.operator.openshift.io", "tuned.openshift.io", "cloudcredential.openshift.io", "cloud.network.openshift.io",
+    "controlplane.operator.openshift.io", "monitoring.openshift.io", "monitoring.coreos.com", "operators.coreos.com",
+    "packages.operators.coreos.com", "k8s.ovn.org", "k8s.cni.cncf.io", "whereabouts.cni.cncf.io", "metal3.io",
+    "migration.k8s.io", "snapshot.storage.k8s.io",
+)  # fmt: skip
+# Without what no operator does day by day: rights given, Secrets listed across the cluster, pods outside its own home.
+_OPENSHIFT_RIGHTS = (
+    f"rwd {' '.join(f'{group}/*/*' for group in _OPENSHIFT_GROUPS)}",
+    (
+        "r core/pods core/nodes core/services core/endpoints core/namespaces core/configmaps core/serviceaccounts core/events"
+        " core/persistentvolumes core/persistentvolumeclaims core/replicationcontrollers core/resourcequotas"
+        " core/limitranges apps/* batch/* policy/* rbac.authorization.k8s.io/* admissionregistration.k8s.io/*"
+        " apiextensions.k8s.io/* apiregistration.k8s.io/* storage.k8s.io/* networking.k8s.io/* discovery.k8s.io/*"
+        " certificates.k8s.io/* autoscaling/* coordination.k8s.io/* scheduling.k8s.io/* node.k8s.io/*"
+        " flowcontrol.apiserver.k8s.io/* metrics.k8s.io security.openshift.io/* authorization.openshift.io/*"
+    ),
+    (
+        f"rwd core/secrets core/configmaps core/services core/endpoints core/serviceaccounts apps/* batch/* policy/*"
+        f" networking.k8s.io/* discovery.k8s.io/* {_IN_OPENSHIFT}"
+    ),
+    (
+        "w core/nodes core/nodes/status core/services/status core/namespaces apiregistration.k8s.io/apiservices"
+        " apiextensions.k8s.io/customresourcedefinitions"
+    ),
+)
+_OPENSHIFT_CLIENTS = (
+    "authentication-operator/", "catalog/", "cloud-", "cluster-", "console", "csi-", "csi-snapshot-controller-operator/",
+    "dns-operator/", "ingress-operator/", "insights-operator/", "machine-", "machineset-controller/", "multus",
+    "network-operator/", "oauth-", "olm/", "openshift-", "operator/", "ovnkube", "package-server-manager/", "PrometheusOperator/",
+    "route-controller-manager/", "router/", "service-ca-operator/", "tuned/", "vsphere-", "whereabouts",
+)  # fmt: skip
+
 OPERATORS: tuple[Row, ...] = (
     Row("argo-cd", _EVERYTHING, ("argocd-application-controller/", "argocd-application-controller "),
         accounts=("argocd-application-controller", "argo-cd-application-controller"),
@@ -361,7 +419,14 @@ OPERATORS: tuple[Row, ...] = (
     Row("descheduler", ("r */*", "create core/pods/eviction"), ("descheduler/",), accounts=("descheduler", "descheduler-sa"), namespaces=_KUBE_SYSTEM),
     Row("node-problem-detector", ("r core/nodes", "w core/nodes/status"), ("node-problem-detector/",),
         accounts=("node-problem-detector",), users=("system:node-problem-detector",), namespaces=("kube-system", "monitoring")),
-    Row("openshift", ("rwd */*/*",), (), accounts=(ANY,), namespaces=("openshift-",)),
+    Row("openshift", (*_OPENSHIFT_RIGHTS, ("create,delete core/pods @own,openshift-etcd,openshift-kube-apiserver,"
+                                           "openshift-kube-controller-manager,openshift-kube-scheduler")),
+        _OPENSHIFT_CLIENTS,
+        accounts=("etcd-operator", "kube-apiserver-operator", "kube-controller-manager-operator",
+                  "openshift-kube-scheduler-operator"),
+        namespaces=("openshift-etcd-operator", "openshift-kube-apiserver-operator",
+                    "openshift-kube-controller-manager-operator", "openshift-kube-scheduler-operator")),
+    Row("openshift", _OPENSHIFT_RIGHTS, _OPENSHIFT_CLIENTS, accounts=(ANY,), namespaces=_OPENSHIFT),
     Row("gitlab-agent", ("r */*",), ("gitlab-agent/", "agentk/"), accounts=("gitlab-agent",), namespaces=("gitlab-agent",)),
     Row("rook-ceph", _EVERYTHING, ("rook/", "rook-ceph"), accounts=("rook-ceph-system",), namespaces=("rook-ceph",)),
     Row("longhorn", ("rwd longhorn.io/*/* core/* apps/* batch/* storage.k8s.io/* snapshot.storage.k8s.io/*",), ("longhorn-manager/", "longhorn"),

@@ -1,7 +1,7 @@
 """The table of well-known components: names, homes, clients and rights, after upstream manifests and charts.
 
 A right is one line: verbs, then resources as group/resource[/subresource] (core for the core group, `*` for any),
-then optionally `@own` (only in the component's own namespace) or `@namespace`. Verb shortcuts: `r` get, list, watch;
+then optionally `@own` (only in the component's own namespace) or `@namespace[,namespace]`. Verb shortcuts: `r` get, list, watch;
 `w` create, update, patch; `d` delete; `rw` and `rwd` together. Requests outside the resource API are reads for all.
 """
 
@@ -45,13 +45,13 @@ class Right(Struct, frozen=True, gc=False):
 
     verbs: frozenset[str]
     targets: frozenset[tuple[str, str, str]]
-    namespace: str
+    namespaces: frozenset[str]
 
     def covers(self, verb: str, target: tuple[str, str, str], namespace: str, own: str) -> bool:
         """Whether the right allows the verb on the target there."""
         if verb not in self.verbs and "*" not in self.verbs:
             return False
-        if self.namespace and namespace != (own if self.namespace == "own" else self.namespace):
+        if self.namespaces and namespace not in self.namespaces and not ("own" in self.namespaces and namespace == own):
             return False
         if target in self.targets:
             return True
@@ -68,7 +68,7 @@ class Right(Struct, frozen=True, gc=False):
 def parse_right(line: str) -> Right:
     """Read one right; ValueError where it has no target."""
     words = line.split()
-    namespace = words.pop()[1:] if words[-1].startswith("@") else ""
+    namespaces = words.pop()[1:].split(",") if words[-1].startswith("@") else []
     verbs = [verb for word in words[0].split(",") for verb in _SHORT.get(word, (word,))]
     targets = []
     for word in words[1:]:
@@ -77,7 +77,7 @@ def parse_right(line: str) -> Right:
         targets.append(("" if group == "core" else group, resource or "*", subresource or ("*" if not rest else "")))
     if not targets:
         raise ValueError(f"profile right {line!r} names no resource")
-    return Right(frozenset(verbs), frozenset(targets), namespace)
+    return Right(frozenset(verbs), frozenset(targets), frozenset(namespaces))
 
 
 class Profile(Struct, frozen=True):
@@ -105,7 +105,7 @@ _BY_ACCOUNT = {
     for namespace in row.namespaces
     if account != ANY
 }
-_BY_PREFIX = tuple((namespace, row) for row in COMPONENTS if ANY in row.accounts for namespace in row.namespaces)
+_BY_NAMESPACE = {namespace: row for row in COMPONENTS if ANY in row.accounts for namespace in row.namespaces}
 
 
 def _row_of(username: str) -> tuple[Row, str] | None:
@@ -118,7 +118,8 @@ def _row_of(username: str) -> tuple[Row, str] | None:
             if row is not None:
                 return row, namespace
             name = name.partition("-")[2]
-        return next(((row, namespace) for prefix, row in _BY_PREFIX if namespace.startswith(prefix)), None)
+        row = _BY_NAMESPACE.get(namespace)
+        return (row, namespace) if row is not None else None
     row = _BY_USER.get(NODE if username.startswith(NODE) else username)
     return (row, "kube-system") if row is not None else None
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from kubewake.facts.actor import service_account_of
 from kubewake.facts.facts import Facts
 from kubewake.facts.objects import metadata
 from kubewake.facts.registry import Part, field
@@ -28,7 +29,7 @@ _RULE_PARTS = {
     "non_resource_urls": Part("list", "Paths outside the resource API that the rule is about."),
 }
 _SUBJECT_PARTS = {
-    "kind": Part("text", "User, Group or ServiceAccount."),
+    "kind": Part("text", "User, Group or ServiceAccount; a user with a service account's username is that account."),
     "name": Part("text", "Name of the subject."),
     "namespace": Part("text", "Namespace of a service account."),
     "full": Part("text", "Name as it authenticates: system:serviceaccount:namespace:name, else the name."),
@@ -137,6 +138,9 @@ def subjects(facts: Facts) -> list[dict[str, str]] | None:
     found = []
     for raw in elements(written.get("subjects")):
         kind, name, namespace = text(raw.get("kind")), text(raw.get("name")), text(raw.get("namespace"))
+        account = service_account_of(name) if kind == "User" else None
+        if account is not None:
+            kind, (namespace, name) = "ServiceAccount", account
         if kind == "ServiceAccount" and not namespace:
             namespace = facts.namespace
         found.append({"kind": kind, "name": name, "namespace": namespace, "full": subject_name(kind, namespace, name)})
@@ -150,19 +154,25 @@ def covers_group(rule: Rule, *groups: str) -> bool:
 
 
 def covers_resource(rule: Rule, resource: str) -> bool:
-    """Whether the rule reaches the resource; `pods/*` and `*/exec` cover `pods/exec`."""
+    """Whether the rule reaches the resource; `pods/*` and `*/exec` cover `pods/exec`. A patch that adds all verbs and
+    names no resource may.
+    """
     named = rule["resources"]
     if "*" in named or resource in named:
         return True
+    if not named:
+        return "*" in rule["verbs"] and not rule["non_resource_urls"]
     base, slash, subresource = resource.partition("/")
     return bool(slash) and (f"{base}/*" in named or f"*/{subresource}" in named)
 
 
 def allows(rule: Rule, verbs: Iterable[str], resources: Iterable[str], *groups: str) -> bool:
-    """Whether the rule allows one of the verbs on one of the resources of one of the groups."""
+    """Whether the rule allows one of the verbs on one of the resources of one of the groups; a patch that names no
+    verb may.
+    """
     named = rule["verbs"]
     return (
-        ("*" in named or any(verb in named for verb in verbs))
+        (not named or "*" in named or any(verb in named for verb in verbs))
         and covers_group(rule, *groups)
         and any(covers_resource(rule, resource) for resource in resources)
     )

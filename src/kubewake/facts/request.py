@@ -108,11 +108,12 @@ def has_traversal(facts: Facts) -> bool:
 
 
 @field("request.proxy_path", "text", "For proxied requests (nodes, pods, services): what was asked of the proxied "
-       "target, with query.", example="/run/shop/web-0/main?cmd=id")  # fmt: skip
+       "target, its path decoded, with query.", example="/run/shop/web-0/main?cmd=id")  # fmt: skip
 def proxy_path(facts: Facts) -> str | None:
     if facts.subresource != "proxy":
         return None
     where, mark, tail = (facts.event.request_uri or "").partition("?")
+    where = unquote(where)  # as the API server does, once
     # A redirect-safe client may ask for .../proxy without a final slash.
     _, found, rest = where.partition("/proxy/")
     if not found:
@@ -128,7 +129,7 @@ def kubelet_endpoint(facts: Facts) -> str | None:
     target = proxy_path(facts)
     if target is None:
         return None
-    step = unquote(target).lstrip("/").partition("?")[0].partition("/")[0]
+    step = target.lstrip("/").partition("?")[0].partition("/")[0]
     return _KUBELET_ENDPOINTS.get(step.lower(), step) or None
 
 
@@ -146,15 +147,21 @@ def latency_seconds(facts: Facts) -> float | None:
     return (datetime.fromisoformat(stage) - datetime.fromisoformat(received)).total_seconds()
 
 
-@field("request.label_selector", "text", "Label selector of a list, watch or delete collection.", example="app=web")
+def _first(facts: Facts, name: str) -> str | None:
+    """The parameter's value; of repeated ones the API server takes the first."""
+    return next((value for key, value in raw_params(facts) if key == name), None)
+
+
+@field("request.label_selector", "text", "Label selector of a list, watch or delete collection; of several, the "
+       "first, as the API server does.", example="app=web")  # fmt: skip
 def label_selector(facts: Facts) -> str | None:
-    return params(facts).get("labelSelector")
+    return _first(facts, "labelSelector")
 
 
-@field("request.field_selector", "text", "Field selector of a list, watch or delete collection.",
-       example="type=kubernetes.io/service-account-token")  # fmt: skip
+@field("request.field_selector", "text", "Field selector of a list, watch or delete collection; of several, the "
+       "first, as the API server does.", example="type=kubernetes.io/service-account-token")  # fmt: skip
 def field_selector(facts: Facts) -> str | None:
-    return params(facts).get("fieldSelector")
+    return _first(facts, "fieldSelector")
 
 
 @field("request.all_namespaces", "boolean", "Whether a collection of a namespaced kind was asked for over all "

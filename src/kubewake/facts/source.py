@@ -68,11 +68,19 @@ def is_forwarded(facts: Facts) -> bool:
     return len(facts.event.source_ips or ()) > 1
 
 
-@field("source.lists", "list", "Names of the configured address lists that any of sourceIPs is on.",
-       scope="behaviour", example="[threat-feed]")  # fmt: skip
+_EXCUSING = ("trusted", "cloud")
+"""Beginnings of the names of lists that excuse: what a client claims of itself may speak against it, not for it."""
+
+
+@field("source.lists", "list", "Names of the configured address lists that any of sourceIPs is on; lists named "
+       "trusted or cloud count for the real peer alone.", scope="behaviour", example="[threat-feed]")  # fmt: skip
 def source_lists(facts: Facts) -> list[str]:
     addresses = facts.event.source_ips or ()
-    return [name for name, known in facts.context.addresses.items() if any(address in known for address in addresses)]
+    return [
+        name
+        for name, known in facts.context.addresses.items()
+        if any(address in known for address in (addresses[-1:] if name.startswith(_EXCUSING) else addresses))
+    ]
 
 
 @field("source.tor", "boolean", "Whether any of sourceIPs is on a configured list named tor, or an enrichment says "

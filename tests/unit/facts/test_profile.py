@@ -89,7 +89,42 @@ def test_operators_of_openshift(make):
         "objectRef": {"resource": "configmaps", "namespace": "openshift-etcd", "name": "x"},
     }
     assert make(**event).value("actor.in_profile") is True
-    assert make(**event | {"userAgent": "oc/4.15.0 (linux/amd64) kubernetes/x"}).value("actor.in_profile") is False
+    for client in (
+        "oc/4.15.0 (linux/amd64) kubernetes/x",
+        "curl/8",
+        "app/v1",
+        "app/v1 (linux/amd64) kubernetes/$Format",
+    ):
+        assert make(**event | {"userAgent": client}).value("actor.in_profile") is False
+    elsewhere = {"username": "system:serviceaccount:openshift-made-up:etcd-operator"}
+    assert make(**event | {"user": elsewhere}).value("actor.component") is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "ref", "daily"),
+    [
+        ("list", {"resource": "secrets", "namespace": "openshift-etcd"}, True),
+        ("create", {"resource": "pods", "namespace": "openshift-etcd"}, True),
+        ("update", {"resource": "daemonsets", "apiGroup": "apps", "namespace": "openshift-dns"}, True),
+        ("update", {"resource": "clusteroperators", "apiGroup": "config.openshift.io", "subresource": "status"}, True),
+        ("list", {"resource": "secrets"}, False),
+        ("create", {"resource": "pods", "namespace": "shop"}, False),
+        ("create", {"resource": "daemonsets", "apiGroup": "apps", "namespace": "shop"}, False),
+        ("create", {"resource": "clusterrolebindings", "apiGroup": "rbac.authorization.k8s.io"}, False),
+        ("create", {"resource": "serviceaccounts", "subresource": "token", "namespace": "openshift-etcd"}, False),
+    ],
+)
+def test_daily_work_of_openshift(make, verb, ref, daily):
+    event = {
+        "user": {"username": "system:serviceaccount:openshift-etcd-operator:etcd-operator"},
+        "userAgent": "cluster-etcd-operator/v0.0.0 (linux/amd64) kubernetes/$Format",
+        "verb": verb,
+        "objectRef": ref,
+    }
+    assert make(**event).value("actor.in_profile") is daily
+    if ref["resource"] == "pods":
+        router = {"username": "system:serviceaccount:openshift-dns-operator:dns-operator"}
+        assert make(**event | {"user": router}).value("actor.in_profile") is False
 
 
 def test_loopback_only(make):
@@ -153,7 +188,8 @@ def test_every_row_is_well_formed():
     assert len(accounts) == len(set(accounts)), "one account, one row"
     for row in COMPONENTS:
         if ANY in row.accounts:
-            assert profile_of(f"system:serviceaccount:{row.namespaces[0]}etcd:anything").component == row.component
+            assert row.clients, row.component
+            assert profile_of(f"system:serviceaccount:{row.namespaces[0]}:anything").component == row.component
             continue
         assert row.users or (row.accounts and row.namespaces), row.component
         assert row.clients, row.component

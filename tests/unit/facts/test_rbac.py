@@ -110,6 +110,47 @@ def test_json_patch_of_one_verb_is_completed_from_the_answer(write):
     assert without_answer.value("rbac.grants_escalation") is True
 
 
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(
+    ("part", "value", "flags"),
+    [
+        ("resources", "*", set(FLAGS)),
+        ("verbs", "*", set(FLAGS)),
+        ("resources", "secrets", {"secrets_read"}),
+        ("resources", "pods/exec", {"exec"}),
+        ("resources", "nodes/proxy", {"node_proxy"}),
+        ("resources", "configmaps", set()),
+        ("verbs", "escalate", {"escalation"}),
+        ("verbs", "get", set()),
+    ],
+)
+def test_json_patch_of_one_list_leaves_open_what_it_does_not_say(write, part, value, flags, whole):
+    path = f"/rules/0/{part}" if whole else f"/rules/0/{part}/-"
+    patch = [{"op": "replace" if whole else "add", "path": path, "value": [value] if whole else value}]
+    assert _flags(write("clusterroles", patch, verb="patch", group=RBAC)) == flags
+
+
+def test_json_patch_of_verbs_for_paths_is_about_no_resource(write):
+    patch = [
+        {"op": "add", "path": "/rules/0/verbs/-", "value": "*"},
+        {"op": "add", "path": "/rules/0/nonResourceURLs/-", "value": "/metrics"},
+    ]
+    assert _flags(write("clusterroles", patch, verb="patch", group=RBAC)) == {"wildcard"}
+
+
+def test_the_username_of_a_service_account_is_that_account(write):
+    user = {"kind": "User", "name": "system:serviceaccount:shop:default"}
+    facts = write("rolebindings", {"roleRef": {"kind": "Role", "name": "x"}, "subjects": [user]}, group=RBAC)
+    assert facts.value("rbac.subjects") == [
+        {
+            "kind": "ServiceAccount",
+            "name": "default",
+            "namespace": "shop",
+            "full": "system:serviceaccount:shop:default",
+        }
+    ]
+
+
 def test_bindings(write):
     body = {
         "roleRef": {"kind": "ClusterRole", "name": "cluster-admin"},

@@ -67,6 +67,13 @@ def test_lists_and_ownership(make):
     assert make(context, sourceIPs=["10.0.0.1"]).value("source.lists") == []
 
 
+def test_a_claimed_address_does_not_excuse(make):
+    context = Context(addresses={name: AddressSet(["198.51.100.7"]) for name in ("feed", "trusted-office", "cloud-x")})
+    assert make(context, sourceIPs=["198.51.100.7", "203.0.113.9"]).value("source.lists") == ["feed"]
+    claimed = make(context, sourceIPs=["203.0.113.9", "198.51.100.7"])
+    assert claimed.value("source.lists") == ["feed", "trusted-office", "cloud-x"]
+
+
 def test_address_sets():
     known = AddressSet(["10.0.0.0/8", "192.0.2.1", "::1"])
     assert "10.255.0.1" in known

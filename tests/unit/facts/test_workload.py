@@ -90,6 +90,23 @@ def test_every_kind_and_verb(write, resource, group, kind, body, verb):
     assert facts.value("workload.service_account") == "builder"
 
 
+def test_commands_of_hooks_and_probes(write):
+    def command(*words):
+        return {"exec": {"command": list(words)}}
+
+    container = {
+        "lifecycle": {"postStart": command("sh", "-c", "a"), "preStop": command("b")},
+        "livenessProbe": command("c", "d"),
+        "readinessProbe": {"httpGet": {"path": "/"}},
+        "startupProbe": command("e"),
+    }
+    facts = write("pods", {"spec": {"containers": [container, {"lifecycle": "broken", "livenessProbe": [1]}]}})
+    assert [found["hook_commands"] for found in facts.value("workload.containers")] == [
+        ["e", "c d", "sh -c a", "b"],
+        [],
+    ]
+
+
 def test_fields_of_the_pod(write):
     facts = write("pods", {"metadata": {"name": "web"}, "spec": RISKY})
     expected = {
@@ -123,6 +140,7 @@ def test_fields_of_the_pod(write):
     assert main == {
         "kind": "regular",
         "name": "main",
+        "hook_commands": [],
         "image": "registry.example:5000/team/app:1.2@sha256:abc",
         "registry": "registry.example:5000",
         "repository": "team/app",
