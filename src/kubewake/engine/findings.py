@@ -293,7 +293,7 @@ def open_finding(
         ),
         outcome=last.outcome or "failed",  # type: ignore[arg-type]  # Facts gives one of the three
         story=redact(fill(attempt.story_of(info, outcome), words)),
-        remediation=[redact(fill_step(step, words)) for step in info.remediation],
+        remediation=[redact(step) for text in info.remediation if (step := fill_step(text, words))],
         attack=info.attack,
         suppressed_by=hit.suppressed_by,
         explain=explain,
