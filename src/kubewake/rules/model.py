@@ -133,18 +133,27 @@ def _without_binding(text: str) -> str:
     return _BINDING.sub("a grant that the log does not name", text)
 
 
+_OF_TARGET = re.compile(r"(?:\bthe (?:\w+ ){1,2})?\{target\.name\}")
+
+
+@lru_cache(maxsize=4096)
+def _of_collection(text: str) -> str:
+    """A text about all objects that one deletecollection deletes."""
+    return _OF_TARGET.sub("all {target.resource} that match", text)
+
+
 def fill(text: str, words: Mapping[str, Any]) -> str:
     """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)".
 
-    Where the target has no namespace, "in namespace …" reads "in the whole cluster". The target of a deletecollection
-    reads "all roles that match".
+    Where the target has no namespace, "in namespace …" reads "in the whole cluster"; "the role …" of a deletecollection reads
+    "all roles that match".
     """
     if not words.get("target.namespace"):
         text = _without_namespace(text)
     if not words.get("authorization.binding"):
         text = _without_binding(text)
     if words.get("target.verb") == "deletecollection" and not words.get("target.name"):
-        words = {**words, "target.name": f"all {words['target.resource']} that match"}
+        text = _of_collection(text)
     parts = _cut(text).copy()
     parts[1::2] = [spell(words.get(name)) for name in parts[1::2]]
     return "".join(parts)
@@ -180,6 +189,8 @@ def fill_step(text: str, words: Mapping[str, Any]) -> str:
     """
     if not words.get("authorization.binding"):
         text = _without_binding(text)
+    if text[:1].isupper() and words.get("target.verb") == "deletecollection" and not words.get("target.name"):
+        text = _of_collection(text)
     filled = []
     for plain, name, state in _cut_step(text, has_namespace=bool(words.get("target.namespace"))):
         filled.append(plain)

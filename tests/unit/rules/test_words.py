@@ -55,6 +55,8 @@ def test_sentences_name_what_is_unknown() -> None:
 def test_a_collection_is_told_as_all_that_match(name: str, told: str) -> None:
     words = {"target.verb": "deletecollection", "target.resource": "clusterroles", "target.name": name}
     assert fill("eve deleted {target.name}.", words) == told
+    assert fill("eve deleted the cluster role {target.name}.", words) == told.replace("view", "the cluster role view")
+    assert fill_step("Restore {target.name}.", words) == told.replace("eve deleted", "Restore")
 
 
 @pytest.mark.parametrize(
