@@ -123,7 +123,7 @@ class FindingBook:
         if last.outcome == "allowed" and finding.outcome != "allowed":
             finding.outcome = "allowed"
             finding.title = info.title
-            finding.story = redact(fill(info.story, {**words_of(last), **hit.values}))
+            finding.story = redact(fill(info.story, words_of(last, hit)))
         for evidence in earlier:
             if (request := evidence.key >> 2) not in requests:
                 _grow(entry, evidence, request, 1)
@@ -256,7 +256,7 @@ def open_finding(
 
     Title and story say what was done, or only tried, as far as the `outcome` of one request tells ("" for several).
     """
-    words = {**words_of(last), **hit.values}
+    words = words_of(last, hit)
     severity: Severity = info.level
     explain: dict[str, Any] = {"group": [redact(str(part)) for part in key[3:]]}
     if hit.values:
@@ -293,19 +293,19 @@ def open_finding(
         ),
         outcome=last.outcome or "failed",  # type: ignore[arg-type]  # Facts gives one of the three
         story=redact(fill(attempt.story_of(info, outcome), words)),
-        remediation=[redact(fill_step(step, words)) for step in info.remediation],
+        remediation=[redact(step) for text in info.remediation if (step := fill_step(text, words))],
         attack=info.attack,
         suppressed_by=hit.suppressed_by,
         explain=explain,
     )
 
 
-def words_of(stub: Stub) -> dict[str, Any]:
-    """What a story can always name, from the stub alone."""
+def words_of(stub: Stub, hit: Hit) -> dict[str, Any]:
+    """What a story can name: always what the stub says, and the fields that its rule asked for."""
     name = stub.user or (
         "a caller whom the log does not name" if stub.actor_kind == UNKNOWN else "an unauthenticated caller"
     )
-    return {
+    words = {
         "actor": stub.impersonated or name,
         "actor.name": name,
         "actor.kind": stub.actor_kind,
@@ -322,7 +322,11 @@ def words_of(stub: Stub) -> dict[str, Any]:
         "time": stub.time,
         "outcome": stub.outcome,
         **stub.values,
+        **hit.values,
     }
+    if not words["actor.name"]:  # as the values have it of who did not log in
+        words["actor.name"] = name
+    return words
 
 
 @lru_cache(maxsize=64)  # what one stub opens closes at the same time

@@ -53,10 +53,18 @@ class Versions:
     def explain(self, info: RuleInfo, finding: Finding) -> None:
         """Note in a finding about a vulnerability whether what runs here is vulnerable; if not, lower its confidence.
 
-        The severity stays: who tries to exploit a hole that has been closed is an attacker all the same.
+        The severity stays: who tries to exploit a hole that has been closed is an attacker all the same. The story is
+        told anew when a later request succeeds.
         """
-        if not info.affected or "vulnerable" in finding.explain:
+        if not info.affected:
             return
+        if "vulnerable" not in finding.explain:
+            self._judge(info, finding)
+        verdict, _, reason = finding.explain["vulnerable"].partition(": ")
+        if verdict == "no" and not finding.story.endswith(f"{reason}."):
+            finding.story += f" The hole is closed here: {reason}."
+
+    def _judge(self, info: RuleInfo, finding: Finding) -> None:
         affected = read_affected(info.affected)
         versions = self._seen.get(affected.component, []) if affected is not None else []
         if affected is None or not versions:

@@ -13,7 +13,10 @@ SHELLS = frozenset({"sh", "bash", "ash", "dash", "zsh", "ksh", "csh", "tcsh", "f
                     "powershell.exe", "cmd", "cmd.exe", "busybox"})  # fmt: skip
 _WRAPPERS = frozenset({"env", "sudo", "nohup", "setsid", "nsenter", "chroot", "timeout", "stdbuf", "script", "su", "doas",
                        "unshare", "busybox"})  # fmt: skip
-_ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-fA-F]{1,4}:[0-9a-fA-F:]{4,}\]?)(?![\w.]*\w)")
+_ADDRESS = re.compile(
+    r"(?<![\w.:-])(?<![=~<>!]=)(?:\d{1,3}(?:\.\d{1,3}){3}|\[?[0-9a-fA-F]{1,4}:[0-9a-fA-F:]{4,}\]?)(?![\w.]*\w)"
+)
+"""An address by itself; after a hyphen or a comparison it is a version (tool-1.2.3.4.tar.gz, tool==1.2.3.4)."""
 _EXEC_SUBRESOURCES = frozenset({"exec", "attach", "portforward"})
 MAX_COMMAND = 65536
 

@@ -1,9 +1,11 @@
 """Where volumes come from: storage classes, persistent volumes, claims."""
 
 import re
+from ipaddress import IPv4Address
 from typing import Any
 from urllib.parse import urlsplit
 
+from kubewake.facts.context import parse_address
 from kubewake.facts.facts import Facts
 from kubewake.facts.registry import field
 from kubewake.facts.shapes import dig, elements, mapping, optional_text, pairs, text, texts, unique
@@ -15,6 +17,9 @@ _HOST_KEYS = frozenset(
 )  # fmt: skip
 """Parameters of volume plugins that name a host which the control plane then calls (CVE-2020-8555)."""
 _HOST = re.compile(r"^(?:\[([0-9a-fA-F:.]+)\](?::\d+)?|([A-Za-z0-9.-]+)(?::\d+)?|([0-9a-fA-F]*:[0-9a-fA-F:.]+))$")
+
+
+_NUMBER = re.compile(r"0[xX][0-9a-fA-F]{1,8}|[0-9]{1,12}")
 
 
 def _written(facts: Facts, *resources: str) -> dict[str, Any] | None:
@@ -48,11 +53,26 @@ def local_path(facts: Facts) -> str | None:
 def _host(value: str) -> str:
     if "://" in value:
         try:
-            return urlsplit(value).hostname or ""
+            return _plain(urlsplit(value).hostname or "")
         except ValueError:
             return ""
     match = _HOST.match(value.strip())
-    return next(filter(None, match.groups()), "") if match is not None else ""
+    return _plain(next(filter(None, match.groups()), "")) if match is not None else ""
+
+
+def _plain(host: str) -> str:
+    """A host; an IPv4 address in any form that resolvers read (2130706433, 0x7f.1, ::ffff:127.0.0.1) as four numbers."""
+    if ":" in host:
+        address = parse_address(host)
+        return str(address) if isinstance(address, IPv4Address) else host
+    parts = host.split(".")
+    if len(parts) > 4 or not all(map(_NUMBER.fullmatch, parts)):
+        return host
+    try:
+        *bytes_, rest = [int(part, 16 if part[1:2] in ("x", "X") else 8 if part[0] == "0" else 10) for part in parts]
+        return str(IPv4Address(bytes(bytes_) + rest.to_bytes(5 - len(parts), "big")))
+    except (ValueError, OverflowError):
+        return host
 
 
 @field("storage.hosts", "list", "Hosts that volume parameters make the control plane or a node call.",

@@ -124,13 +124,36 @@ def _cut(text: str) -> list[str]:
     return _PLACEHOLDER.split(text)
 
 
+_BINDING = re.compile(r"(?:\{authorization\.binding_kind\} )?\{authorization\.binding\}")
+
+
+@lru_cache(maxsize=4096)
+def _without_binding(text: str) -> str:
+    """A text about a request of which the log does not say what allowed it."""
+    return _BINDING.sub("a grant that the log does not name", text)
+
+
+_OF_TARGET = re.compile(r"(?:\bthe (?:\w+ ){1,2})?\{target\.name\}")
+
+
+@lru_cache(maxsize=4096)
+def _of_collection(text: str) -> str:
+    """A text about all objects that one deletecollection deletes."""
+    return _OF_TARGET.sub("all {target.resource} that match", text)
+
+
 def fill(text: str, words: Mapping[str, Any]) -> str:
     """The text with each `{field}` replaced by its value; a field without a value reads "(unknown)".
 
-    Where the target has no namespace, "in namespace …" reads "in the whole cluster".
+    Where the target has no namespace, "in namespace …" reads "in the whole cluster"; "the role …" of a deletecollection reads
+    "all roles that match".
     """
     if not words.get("target.namespace"):
         text = _without_namespace(text)
+    if not words.get("authorization.binding"):
+        text = _without_binding(text)
+    if words.get("target.verb") == "deletecollection" and not words.get("target.name"):
+        text = _of_collection(text)
     parts = _cut(text).copy()
     parts[1::2] = [spell(words.get(name)) for name in parts[1::2]]
     return "".join(parts)
@@ -162,12 +185,20 @@ def fill_step(text: str, words: Mapping[str, Any]) -> str:
 
     Names in a cluster are other people's words: each is quoted as its place in the command asks. A step that begins
     with a capital letter or `#` is a sentence. Where the target has no namespace, `-n {target.namespace}` goes away.
+    A command that would lack a value is "": nobody could run it.
     """
+    if not words.get("authorization.binding"):
+        text = _without_binding(text)
+    if text[:1].isupper() and words.get("target.verb") == "deletecollection" and not words.get("target.name"):
+        text = _of_collection(text)
     filled = []
     for plain, name, state in _cut_step(text, has_namespace=bool(words.get("target.namespace"))):
         filled.append(plain)
         if name:
-            filled.append(_quoted(words.get(name), state))
+            value = words.get(name)
+            if state != "#" and value in (None, "", [], ()):
+                return ""
+            filled.append(_quoted(value, state))
     return "".join(filled)
 
 
@@ -178,8 +209,6 @@ def _quoted(value: Any, state: str) -> str:
         plain = _CONTROL.sub(" ", plain)
     if state == "#":
         return plain
-    if value is None or value in ("", [], ()):
-        return "UNKNOWN"
     if state == "'":
         return plain.replace("'", "'\\''")
     if state == '"':

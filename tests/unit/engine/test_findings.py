@@ -36,6 +36,13 @@ def test_what_was_refused_is_told_as_tried_until_it_is_done(outcomes, said):
     assert told(book) == said
 
 
+def test_who_did_not_log_in_is_told_so():
+    book = FindingBook({INFO.id: INFO})
+    stub = handmade(1, resource="secrets", name="db", user="", outcome="allowed")
+    book.add(INFO, Hit(INFO.id, None, {"actor.name": ""}), stub)
+    assert told(book)[2] == "an unauthenticated caller read db."
+
+
 def test_the_last_of_many_events_does_not_speak_for_the_others():
     book = FindingBook({INFO.id: INFO})
     first, last = (handmade(second, resource="secrets", name="db", outcome="denied") for second in (0, 1))

@@ -47,6 +47,14 @@ def test_a_finding_says_whether_the_cluster_is_vulnerable(affected: str, expecte
     assert explained(seen(), affected) == expected
 
 
+def test_the_story_says_once_that_the_cluster_is_safe() -> None:
+    versions, found, info = seen(), finding(), RuleInfo(id="r", title="t", affected="kube-apiserver 1.23.0-1.23.9")
+    found.story = "Eve tried."
+    for _ in range(2):
+        versions.explain(info, found)
+    assert found.story == "Eve tried. The hole is closed here: kube-apiserver v1.24.3 is not affected."
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -25,6 +25,17 @@ def test_storage_class(write):
         ({"rbd": {"monitors": ["127.0.0.1:6789", "b.example:1"]}}, "storage.hosts", ["127.0.0.1", "b.example"]),
         ({"quobyte": {"registry": "127.0.0.1:1,10.0.0.1:2"}}, "storage.hosts", ["127.0.0.1", "10.0.0.1"]),
         ({"scaleIO": {"gateway": "https://[::1]:443/api"}}, "storage.hosts", ["::1"]),
+        ({"scaleIO": {"gateway": "https://2130706433/api"}}, "storage.hosts", ["127.0.0.1"]),
+        ({"scaleIO": {"gateway": "https://0x7f000001:443/api"}}, "storage.hosts", ["127.0.0.1"]),
+        ({"scaleIO": {"gateway": "https://[::ffff:169.254.169.254]:443/api"}}, "storage.hosts", ["169.254.169.254"]),
+        ({"nfs": {"server": "0xA9.254.43518"}}, "storage.hosts", ["169.254.169.254"]),
+        ({"nfs": {"server": "0177.0.0.1"}}, "storage.hosts", ["127.0.0.1"]),
+        ({"nfs": {"server": "127.1"}}, "storage.hosts", ["127.0.0.1"]),
+        ({"nfs": {"server": "0"}}, "storage.hosts", ["0.0.0.0"]),
+        ({"nfs": {"server": "1.2.3.4.5"}}, "storage.hosts", ["1.2.3.4.5"]),
+        ({"nfs": {"server": "10.0.0.999"}}, "storage.hosts", ["10.0.0.999"]),
+        ({"nfs": {"server": "300.1"}}, "storage.hosts", ["300.1"]),
+        ({"nfs": {"server": "089.0.0.1"}}, "storage.hosts", ["089.0.0.1"]),
     ],
 )
 def test_persistent_volumes(write, spec, name, expected):

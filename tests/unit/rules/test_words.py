@@ -17,7 +17,12 @@ NAMED = {"target.name": "web", "target.namespace": "shop"}
     ("kubectl get role {target.name} -n '{target.namespace}' -o yaml", {"target.name": "web"},
      "kubectl get role web -o yaml"),
     ("kubectl --namespace={target.namespace} get x", {}, "kubectl get x"),
-    ("kubectl get {target.name}", {}, "kubectl get UNKNOWN"),
+    ("kubectl get {target.name}", {}, ""),
+    ("kubectl auth can-i --list --as={user.username}", {"user.username": ""}, ""),
+    ("kubectl get x  # about {target.name}", {}, "kubectl get x  # about (unknown)"),
+    ("Revoke {authorization.binding_kind} {authorization.binding}.",
+     {"authorization.binding_kind": "RoleBinding", "authorization.binding": "b"}, "Revoke RoleBinding b."),
+    ("Revoke {authorization.binding_kind} {authorization.binding}.", {}, "Revoke a grant that the log does not name."),
     ("kubectl get {target.name}", {"target.name": "a; rm -rf ~"}, "kubectl get 'a; rm -rf ~'"),
     ("kubectl get x  # about {target.name}", {"target.name": "a\nrm -rf ~"}, "kubectl get x  # about a rm -rf ~"),
     ("# Ask {actor.name} why.", {"actor.name": "o'neill\nrm x"}, "# Ask o'neill rm x why."),
@@ -41,6 +46,17 @@ def test_a_shell_reads_the_name_as_one_word(step: str, name: str) -> None:
 
 def test_sentences_name_what_is_unknown() -> None:
     assert fill("{a} did {b}.", {"a": ["x", "y", "x"], "b": None}) == "x, y did (unknown)."
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("", "eve deleted all clusterroles that match."), ("view", "eve deleted view.")],
+)
+def test_a_collection_is_told_as_all_that_match(name: str, told: str) -> None:
+    words = {"target.verb": "deletecollection", "target.resource": "clusterroles", "target.name": name}
+    assert fill("eve deleted {target.name}.", words) == told
+    assert fill("eve deleted the cluster role {target.name}.", words) == told.replace("view", "the cluster role view")
+    assert fill_step("Restore {target.name}.", words) == told.replace("eve deleted", "Restore")
 
 
 @pytest.mark.parametrize(
