@@ -79,7 +79,7 @@ def test_who_ends_the_first_process_ends_all_and_no_file_stays(log, tmp_path, nu
     )
     try:
         until = time.monotonic() + 30
-        while not list(tmp_path.glob("kubewake-read-*/[0-9]")) and time.monotonic() < until:
+        while not list(tmp_path.glob("kubewake-read-*/*.begun")) and time.monotonic() < until:
             time.sleep(0.01)
         scan.send_signal(number)
         assert scan.wait(timeout=30) == code
