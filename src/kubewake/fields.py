@@ -207,7 +207,9 @@ def is_told_by_question(name: str, *, plain: bool = False) -> bool:
     told = TOLD_BY_QUESTION | TOLD_BY_ANNOTATIONS if plain else TOLD_BY_QUESTION
     field = plain_name(name)
     owner = owner_of(field)
-    return field in told or (owner is not None and owner[0].name in told)
+    return (
+        field in told or (plain and field.startswith("annotations.")) or (owner is not None and owner[0].name in told)
+    )
 
 
 @lru_cache(maxsize=4096)
