@@ -103,6 +103,7 @@ DEBUGGED = RuleInfo(
     ),
     covers=("hands-on-keyboard-session",),
     confidence="high",
+    audience="pedantic",
     story=(
         "{actor.name} opened a session in a debug container of the pod {target.name} in {target.namespace}, from "
         "{source.ip}. It has tools that the program itself lacks, and reaches the program's, or the node's, files and "

@@ -21,7 +21,7 @@ WRONG_SCOPE = RuleInfo(
     "kube-apiserver 1.7-1.12, 1.13.0-1.13.8, 1.14.0-1.14.4 and 1.15.0-1.15.1 rights in that one namespace then suffice to "
     "read or change it; fixed in 1.13.9, 1.14.5 and 1.15.2. Which resources are cluster-wide is learnt from their "
     "definitions and from requests without a namespace, and known for common products. No client sends such a path by "
-    "itself, so an attempt that fails counts too, as medium.",
+    "itself, so the attempt counts however it ends.",
     attack=Attack(["privilege-escalation"], ["T1068"]),
     falsepositives=("A hand-written script with a wrong path.", "A resource whose scope was changed."),
     references=("https://github.com/kubernetes/kubernetes/issues/80983",),
@@ -95,9 +95,7 @@ class WrongScope:
         known = self._scopes.get(key)
         if stub.namespace:
             if known or (known is None and key in KNOWN):
-                yield Detection(
-                    rule=WRONG_SCOPE.id, stub=stub, severity=None if stub.outcome == "allowed" else "medium"
-                )
+                yield Detection(rule=WRONG_SCOPE.id, stub=stub)
             elif known is None and stub.outcome == "allowed":
                 self._scopes.put(key, False)
         elif (

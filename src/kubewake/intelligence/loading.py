@@ -12,8 +12,8 @@ from msgspec import Struct
 from kubewake.errors import SettingsError
 from kubewake.facts import AddressSet, Context, Ownership
 from kubewake.intelligence.fetching import Fetch, get
-from kubewake.intelligence.library import Library, Settings, cache_folder
 from kubewake.intelligence.lists import ADDRESSES_ALLOWED, is_address_list
+from kubewake.intelligence.origins import Origins, Settings, cache_folder
 from kubewake.intelligence.ownership import open_databases
 
 LIST_SUFFIXES = ("", ".csv", ".ipset", ".json", ".list", ".netset", ".txt")
@@ -111,11 +111,11 @@ def load_intelligence(
     else:
         settings = _read_settings(path)
         lists, folder = list(settings.lists.items()), path.parent
-    library = Library(settings, path, folder, cache or cache_folder(), fetch or get, now, notices, copies_first)
+    origins = Origins(settings, path, folder, cache or cache_folder(), fetch or get, now, notices, copies_first)
     names: dict[str, tuple[str, ...]] = {}
     for name, source in sorted(lists, key=_name):
-        names[name] = names.get(name, ()) + tuple(library.entries(name, source))
-    agents = {name: tuple(library.entries(name, source)) for name, source in sorted(settings.user_agents.items())}
+        names[name] = names.get(name, ()) + tuple(origins.entries(name, source))
+    agents = {name: tuple(origins.entries(name, source)) for name, source in sorted(settings.user_agents.items())}
     owners = open_databases([folder / entry for entry in settings.databases]) if settings.databases else None
     if not names and not agents and owners is None:
         notices.append(("No list is in force", f"{path} holds no list and no database: nothing is compared with it"))

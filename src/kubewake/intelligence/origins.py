@@ -48,7 +48,7 @@ def cache_folder() -> Path:
     return Path(root) / "kubewake" / "intelligence"
 
 
-class Library:
+class Origins:
     """Reads lists from wherever a configuration says they are."""
 
     def __init__(
